@@ -1,0 +1,70 @@
+# Oarlock: every command sets up what it needs by itself. Settings: PYTHON=python3.12, VENV=/elsewhere, ARGS='...'.
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
+SUBPACKAGES := wire storage coordinator gateway workers host cli loadgen
+TYPES := build/types/oarlock
+
+.PHONY: help run test lint types bench bench-compare bench-cluster performance soak clean setup setup-test
+
+help:
+	@echo 'make run      a server in the foreground, data in ./data; flags by ARGS="--workers 2"'
+	@echo 'make test     all tests but the long ones; ARGS="tests/host -k settings" picks some'
+	@echo 'make lint     ruff, and mypy over the installed package'
+	@echo 'make bench    the figures of docs/performance.md on this machine'
+	@echo 'make bench-compare, bench-cluster   one member against etcd, and three'
+	@echo 'make performance   all three, into docs/performance.md'
+	@echo 'make soak     the long fault campaigns'
+	@echo 'make clean    what was built, not the environment'
+
+setup: $(VENV)/.installed
+setup-test: $(VENV)/.installed-test
+
+$(VENV)/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Oarlock needs Python 3.11 or newer, and \
+	$(PYTHON) is " + sys.version.split()[0] + "; name another by PYTHON=...")'
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.installed: pyproject.toml | $(VENV)/bin/python
+	$(PIP) install --editable .
+	touch $@
+
+$(VENV)/.installed-test: pyproject.toml | $(VENV)/bin/python
+	$(PIP) install --editable '.[test,dev]'
+	touch $(VENV)/.installed $@
+
+run: setup
+	$(BIN)/oarlock serve --data-dir data $(ARGS)
+
+test: setup-test
+	$(BIN)/pytest -n auto -m 'not soak' $(ARGS)
+
+lint: setup-test types
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+# mypy sees the package as it is installed: one root with its subpackages inside.
+types: setup-test
+	rm -rf $(TYPES) && mkdir -p $(TYPES)
+	ln -s $(CURDIR)/client/* $(TYPES)/
+	for name in $(SUBPACKAGES); do ln -s $(CURDIR)/$$name $(TYPES)/$$name; done
+	MYPYPATH=build/types $(BIN)/mypy -p oarlock
+
+bench: setup
+	$(BIN)/python -m oarlock.loadgen.suite $(ARGS)
+
+bench-compare: setup-test
+	$(BIN)/python -m oarlock.loadgen.compare_suite $(ARGS)
+
+bench-cluster: setup-test
+	$(BIN)/python -m oarlock.loadgen.cluster_suite $(ARGS)
+
+performance: bench bench-compare bench-cluster
+	$(BIN)/python -m oarlock.loadgen.write_page build/bench.json build/compare.json build/cluster.json
+
+soak: setup-test
+	$(BIN)/pytest -n auto -m soak --timeout 3600 $(ARGS)
+
+clean:
+	rm -rf build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache

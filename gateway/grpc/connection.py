@@ -1,0 +1,351 @@
+"""A gRPC server's end of one connection, without I/O: see `http2.connection` for the loop of its owner.
+
+A unary call, from the bytes to the bytes::
+
+    for event in connection.receive(data, now_s):            # RequestReceived(call, message)
+        connection.reply(event.call, answer)                 # or later; or .finish(call, Status(NOT_FOUND, "…"))
+    transport.write(connection.take_output())
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+from oarlock.gateway.grpc.calls import (
+    Call,
+    CallEnded,
+    CallOpened,
+    ConnectionEnded,
+    Event,
+    MessageReceived,
+    RequestReceived,
+    RequestsEnded,
+)
+from oarlock.gateway.grpc.deadlines import Deadlines
+from oarlock.gateway.grpc.messages import PREFIX_BYTES, MessageReader, framed
+from oarlock.gateway.grpc.requests import Methods, Refusal, judge
+from oarlock.gateway.grpc.status import (
+    OK,
+    OK_TRAILERS,
+    REMEMBERED,
+    RESPONSE_HEADERS,
+    RejectionError,
+    Status,
+    metadata_fields,
+    trailers,
+)
+from oarlock.gateway.http2 import events as http2
+from oarlock.gateway.http2.connection import Connection
+from oarlock.gateway.http2.faults import MisuseError
+from oarlock.gateway.http2.frames import ErrorCode
+from oarlock.gateway.http2.keepalive import KeepalivePolicy
+from oarlock.gateway.http2.limits import DEFAULT_LIMITS, Limits
+from oarlock.gateway.http2.streams import Stream
+from oarlock.wire.errors import Code
+
+_CANCELED: Final = Status(Code.CANCELED, "context canceled")
+_EXPIRED: Final = Status(Code.DEADLINE_EXCEEDED, "context deadline exceeded")
+
+
+@dataclass(frozen=True, slots=True)
+class MessageLimits:
+    """The bounds of messages.
+
+    Attributes:
+        message_bytes: the longest that is taken: etcd's ``max-request-bytes`` (1.5 MiB) and 512 kB, as etcd does.
+        kept_bytes: of messages that are not complete, on all streams of a connection together. A client has 32 of the
+            longest under way; one that begins more than it finishes loses those that it extends.
+    """
+
+    message_bytes: int = 1_572_864 + 524_288
+    kept_bytes: int = 64 << 20
+
+
+DEFAULT_MESSAGE_LIMITS: Final = MessageLimits()
+
+
+class GrpcConnection:
+    """Calls on one connection.
+
+    Invariants: as `Connection`; a call is in ``_calls`` from its headers until it is over; ``_kept_bytes`` is the sum
+    over the readers of those.
+
+    Args:
+        methods: what is served.
+        now_s: monotonic time in seconds, as with all methods.
+        limits: of the connection.
+        message_limits: of messages.
+        policy: pings, theirs and ours.
+    """
+
+    def __init__(
+        self,
+        methods: Methods,
+        now_s: float,
+        *,
+        limits: Limits = DEFAULT_LIMITS,
+        message_limits: MessageLimits = DEFAULT_MESSAGE_LIMITS,
+        policy: KeepalivePolicy | None = None,
+    ) -> None:
+        self._methods = methods
+        self._limits = message_limits
+        self._connection = Connection(now_s, limits=limits, policy=policy, remembered=REMEMBERED)
+        self._deadlines = Deadlines()
+        self._kept_bytes = 0
+        self._events: list[Event] = []
+
+    @property
+    def is_over(self) -> bool:
+        """Whether the connection has ended, and the transport is to be closed once all output is written."""
+        return self._connection.is_over
+
+    @property
+    def open_calls(self) -> int:
+        """How many calls are open."""
+        return self._connection.open_streams
+
+    @property
+    def wake_at_s(self) -> float | None:
+        """When `tick` is to be called at the latest, None if there is nothing to wait for."""
+        times = (self._connection.wake_at_s, self._deadlines.next_s)
+        return min((one for one in times if one is not None), default=None)
+
+    def receive(self, data: bytes, now_s: float) -> list[Event]:
+        """What ``data``, read from the transport at ``now_s``, means; never raises for it."""
+        for event in self._connection.receive(data, now_s):
+            if type(event) is http2.DataReceived:
+                self._data(event)
+            elif type(event) is http2.HeadersReceived:
+                self._open(event, now_s)
+            else:
+                self._other(event)
+        return self._take_events()
+
+    def tick(self, now_s: float) -> list[Event]:
+        """What the time brings: deadlines, pings, the end of a silent connection."""
+        for call in self._deadlines.expired(now_s):
+            self._break_off(call, _EXPIRED)
+        return self._pass_on(self._connection.tick(now_s))
+
+    def shut_down(self, now_s: float) -> list[Event]:
+        """Begins a graceful end (`Connection.shut_down`): calls are answered, and then the connection is over."""
+        return self._pass_on(self._connection.shut_down(now_s))
+
+    def close(self, code: ErrorCode = ErrorCode.NO_ERROR, reason: str = "") -> list[Event]:
+        """Ends the connection now, with a GOAWAY."""
+        return self._pass_on(self._connection.close(code, reason))
+
+    def lost(self, reason: str = "the transport was closed") -> list[Event]:
+        """The transport is gone."""
+        return self._pass_on(self._connection.lost(reason))
+
+    def take_output(self) -> bytes:
+        """The bytes to write now, perhaps none. Call it again when the transport has taken them."""
+        return self._connection.take_output()
+
+    def take_drained(self) -> list[Call]:
+        """The calls whose waiting messages have all been sent since the last call: they can take more."""
+        streams = self._connection.take_drained()
+        return [stream.context for stream in streams if isinstance(stream.context, Call) and not stream.context.is_over]
+
+    def reply(self, call: Call, message: bytes) -> bool:
+        """Ends ``call`` with one message and status OK.
+
+        Returns:
+            False if the call is over, or was broken off because the client reads too slowly. Nothing more is told of
+            it.
+
+        Raises:
+            MisuseError: something was sent on the call already.
+        """
+        if call.is_over:
+            return False
+        if call.stream.headers_sent:
+            raise MisuseError(f"a whole reply to stream {call.stream.id} after its beginning")
+        self._forget(call)
+        return self._connection.respond(call.stream, RESPONSE_HEADERS, framed(message), OK_TRAILERS)
+
+    def start(self, call: Call, metadata: tuple[tuple[str, str | bytes], ...] = ()) -> bool:
+        """Sends the headers of the answer now, before its first message. False: the call is over.
+
+        Raises:
+            MisuseError: they were sent already.
+            ValueError: the metadata can not be sent, see `Status.metadata`.
+        """
+        if call.is_over:
+            return False
+        return self._connection.send_headers(call.stream, RESPONSE_HEADERS + metadata_fields(metadata))
+
+    def send(self, call: Call, message: bytes) -> bool:
+        """One message of a streamed answer. It waits where it must, see `queued_bytes`.
+
+        Returns:
+            False if the call is over, or was broken off because the client reads too slowly. Nothing more is told of
+            it.
+        """
+        if call.is_over:
+            return False
+        if not call.stream.headers_sent:
+            self._connection.send_headers(call.stream, RESPONSE_HEADERS)
+        if self._connection.send_data(call.stream, framed(message)):
+            return True
+        self._forget(call)
+        return False
+
+    def finish(self, call: Call, status: Status = OK) -> bool:
+        """Ends ``call`` with ``status``, behind the messages that wait; alone if nothing was sent (trailers-only).
+
+        Returns:
+            False if the call is over.
+
+        Raises:
+            ValueError: the metadata of ``status`` can not be sent.
+        """
+        if call.is_over:
+            return False
+        fields = trailers(status)
+        self._forget(call)
+        if call.stream.headers_sent:
+            return self._connection.finish(call.stream, fields)
+        return self._connection.send_headers(call.stream, RESPONSE_HEADERS + fields, end=True)
+
+    def queued_bytes(self, call: Call) -> int:
+        """What was sent on ``call`` and waits for the client or the transport. `take_drained` tells when it is 0
+        again."""
+        return call.stream.queued_bytes
+
+    def pause(self, call: Call) -> None:
+        """The client may send one more window of messages, and then has to wait."""
+        self._connection.pause(call.stream)
+
+    def resume(self, call: Call) -> None:
+        """The client may go on."""
+        self._connection.resume(call.stream)
+
+    def _take_events(self) -> list[Event]:
+        events, self._events = self._events, []
+        return events
+
+    def _pass_on(self, events: list[http2.Event]) -> list[Event]:
+        for event in events:
+            self._other(event)
+        return self._take_events()
+
+    def _open(self, event: http2.HeadersReceived, now_s: float) -> None:
+        stream = event.stream
+        request = judge(event.headers, self._methods)
+        if type(request) is Refusal:
+            self._connection.send_headers(stream, request.fields, end=True)
+            return
+        assert not isinstance(request, Refusal)
+        timeout_s = request.timeout_s
+        call = stream.context = Call(stream, request, None if timeout_s is None else now_s + timeout_s)
+        if call.deadline_s is not None:
+            self._deadlines.add(call.deadline_s, call, self._connection.open_streams)
+        if request.method.takes_stream:
+            call.is_known = True
+            self._events.append(CallOpened(call))
+        if event.ended:
+            self._end_requests(call)
+
+    def _data(self, event: http2.DataReceived) -> None:
+        call = event.stream.context
+        if not isinstance(call, Call) or call.is_over:
+            return
+        data = event.data
+        try:
+            if call.reader is None and _is_one_plain_message(data, self._limits.message_bytes):
+                self._message(call, data[PREFIX_BYTES:])
+            elif data:
+                self._partial(call, data)
+            if event.ended:
+                self._end_requests(call)
+        except RejectionError as error:
+            self._break_off(call, error.status)
+
+    def _partial(self, call: Call, data: bytes) -> None:
+        reader = call.reader
+        if reader is None:
+            reader = call.reader = MessageReader(self._limits.message_bytes, is_gzipped=call.request.is_gzipped)
+        self._kept_bytes -= reader.kept_bytes
+        try:
+            messages = reader.feed(data)
+        finally:
+            self._kept_bytes += reader.kept_bytes
+        for message in messages:
+            self._message(call, message)
+        if not reader.kept_bytes:
+            call.reader = None
+        elif self._kept_bytes > self._limits.kept_bytes:
+            text = f"oarlock: more than {self._limits.kept_bytes} bytes of unfinished messages on one connection"
+            raise RejectionError(Code.RESOURCE_EXHAUSTED, text)
+
+    def _message(self, call: Call, message: bytes) -> None:
+        if call.request.method.takes_stream:
+            self._events.append(MessageReceived(call, message))
+        elif call.message is None:
+            call.message = message
+        else:
+            text = "cardinality violation: received multiple request messages for non-client-streaming RPC"
+            raise RejectionError(Code.INTERNAL, text)
+
+    def _end_requests(self, call: Call) -> None:
+        if call.reader is not None:
+            self._break_off(call, Status(Code.INTERNAL, "unexpected EOF"))
+        elif call.request.method.takes_stream:
+            self._events.append(RequestsEnded(call))
+        elif call.message is None:
+            text = "cardinality violation: received no request message from non-client-streaming RPC"
+            self._break_off(call, Status(Code.INTERNAL, text))
+        else:
+            message, call.message = call.message, None
+            call.is_known = True
+            self._events.append(RequestReceived(call, message))
+
+    def _break_off(self, call: Call, status: Status) -> None:
+        """Ends a call on our side, and tells the owner if it has heard of it."""
+        if call.is_over:
+            return
+        if call.stream.queued_bytes:  # a client that does not read would not see the status behind it either
+            self._forget(call)
+            self._connection.reset(call.stream, ErrorCode.CANCEL)
+        else:
+            self.finish(call, status)
+        if call.is_known:
+            self._events.append(CallEnded(call, status))
+
+    def _forget(self, call: Call) -> None:
+        """The call is over."""
+        call.is_over = True
+        call.message = None
+        if call.reader is not None:
+            self._kept_bytes -= call.reader.kept_bytes
+            call.reader = None
+
+    def _other(self, event: http2.Event) -> None:
+        if isinstance(event, http2.TrailersReceived):
+            call = event.stream.context
+            if isinstance(call, Call) and not call.is_over:
+                self._end_requests(call)
+        elif isinstance(event, http2.StreamEnded):
+            status = _CANCELED if event.by_peer else Status(Code.INTERNAL, event.reason)
+            self._ended(event.stream, status)
+        elif isinstance(event, http2.ConnectionEnded):
+            for stream in event.streams:
+                self._ended(stream, _CANCELED)
+            self._events.append(ConnectionEnded(event.reason))
+
+    def _ended(self, stream: Stream, status: Status) -> None:
+        call = stream.context
+        if not isinstance(call, Call) or call.is_over:
+            return
+        self._forget(call)
+        if call.is_known:
+            self._events.append(CallEnded(call, status))
+
+
+def _is_one_plain_message(data: bytes, limit_bytes: int) -> bool:
+    """Whether a frame's data is just one message, uncompressed: what a unary call nearly always is."""
+    size = len(data) - PREFIX_BYTES
+    return 0 <= size <= limit_bytes and not data[0] and int.from_bytes(data[1:PREFIX_BYTES], "big") == size

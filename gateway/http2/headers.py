@@ -1,0 +1,100 @@
+"""A header list, and the rules that HTTP/2 has for one (RFC 9113 sections 8.2 and 8.3)."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from typing import Final
+
+Field = tuple[bytes, bytes]
+"""A field's name and value."""
+Fields = tuple[Field, ...]
+
+FIELD_OVERHEAD_BYTES: Final = 32
+"""What a field counts for beside its name and value, in header lists and HPACK tables alike (RFC 7541 section 4.1)."""
+
+_REQUEST_PSEUDO: Final = frozenset({b":method", b":scheme", b":path", b":authority"})
+_CONNECTION_SPECIFIC: Final = frozenset(
+    {b"connection", b"keep-alive", b"proxy-connection", b"transfer-encoding", b"upgrade"}
+)
+_NAME: Final = re.compile(rb"[a-z0-9!#$%&'*+\-.^_`|~]+")
+_BAD_VALUE: Final = re.compile(rb"[\0\r\n]|\A[ \t]|[ \t]\Z")
+_DECIMAL: Final = re.compile(rb"[0-9]{1,18}")
+
+
+class Headers:
+    """A decoded header list. Blocks that decode alike share one object, so nobody changes it once it is judged.
+
+    Attributes:
+        fields: in order; empty when ``is_too_large``.
+        is_too_large: the list was longer than allowed; it was decoded for the sake of HPACK's state, and dropped.
+        problem: why these can not be the headers of a request; empty if they can.
+        content_length: the announced length of the body in bytes, None without one.
+        derived: what the layer above has worked out of the fields, kept here so that it is done once.
+    """
+
+    __slots__ = ("content_length", "derived", "fields", "is_too_large", "problem")
+
+    def __init__(self, fields: Fields, *, is_too_large: bool = False) -> None:
+        self.fields = fields
+        self.is_too_large = is_too_large
+        self.problem = "" if is_too_large else request_problem(fields)
+        self.content_length = _content_length(fields)
+        self.derived: object | None = None
+
+
+def request_problem(fields: Fields) -> str:
+    """Why ``fields`` are not the headers of a request; empty if they are. Naming the field and the rule."""
+    pseudo: dict[bytes, bytes] = {}
+    position = 0
+    for name, value in fields:
+        if name[:1] != b":":
+            break
+        if name not in _REQUEST_PSEUDO:
+            return f"unknown pseudo-header {name!r}"
+        if name in pseudo:
+            return f"{name!r} occurs twice"
+        if _BAD_VALUE.search(value):
+            return f"the value of {name!r} has a character that is not allowed there"
+        pseudo[name] = value
+        position += 1
+    return _pseudo_problem(pseudo) or regular_problem(fields[position:])
+
+
+def _pseudo_problem(pseudo: dict[bytes, bytes]) -> str:
+    if pseudo.get(b":method") == b"CONNECT":
+        if pseudo.keys() != {b":method", b":authority"}:
+            return "CONNECT takes :authority, and neither :scheme nor :path"
+        return ""
+    for name in (b":method", b":scheme", b":path"):
+        if not pseudo.get(name):
+            return f"{name!r} is missing or empty"
+    return ""
+
+
+def regular_problem(fields: Iterable[Field]) -> str:
+    """Why ``fields`` are not fields after the pseudo-headers, or trailers; empty if they are."""
+    lengths = set()
+    for name, value in fields:
+        if not _NAME.fullmatch(name):
+            if name[:1] == b":":
+                return f"pseudo-header {name!r} after a regular field or in trailers"
+            return f"field name {name!r} is not lower-case letters, digits and token characters"
+        if _BAD_VALUE.search(value):
+            return f"the value of {name!r} has a character that is not allowed there"
+        if name in _CONNECTION_SPECIFIC:
+            return f"{name!r} belongs to a connection of HTTP/1.1"
+        if name == b"te" and value.lower() != b"trailers":
+            return f"te must be 'trailers', not {value!r}"
+        if name == b"content-length":
+            lengths.add(value)
+            if len(lengths) > 1 or not _DECIMAL.fullmatch(value):
+                return f"content-length {value!r} is not one number"
+    return ""
+
+
+def _content_length(fields: Fields) -> int | None:
+    for name, value in fields:
+        if name == b"content-length" and _DECIMAL.fullmatch(value):
+            return int(value)
+    return None

@@ -1,0 +1,1 @@
+"""One host: settings, the supervisor of its processes, logs, health and metrics."""

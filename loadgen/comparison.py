@@ -1,0 +1,140 @@
+"""Two systems under the same loads, in turn, and how their rates compare.
+
+A machine is not equally fast all the time. So the systems take turns within each round, and the ratio is taken of two
+samples that are neighbours in time; several rounds give its spread. Who goes first changes from round to round.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, field
+from statistics import median
+from typing import Any, Final, Protocol
+
+OURS: Final = "oarlock"
+THEIRS: Final = "etcd"
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """One load.
+
+    Attributes:
+        name: for people.
+        in_flight: requests in flight in all, each followed by the next at its answer.
+        is_put: puts, else reads of single keys.
+        serializable: reads from the member that is asked, perhaps behind; else linearizable.
+        leader_only: requests go to the leader alone, else to all members in turn.
+    """
+
+    name: str
+    in_flight: int
+    is_put: bool = True
+    serializable: bool = False
+    leader_only: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """What one system did under one load.
+
+    Attributes:
+        rate: requests a second.
+        p50_ms, p99_ms: latencies.
+        generator_us: processor time of the load generator, a request, in microseconds.
+        servers_us: processor time of all processes of the system, a request, in microseconds.
+        bystander_percent: what the other system used meanwhile, in percent of a core; it should be next to nothing.
+    """
+
+    rate: float
+    p50_ms: float
+    p99_ms: float
+    generator_us: float
+    servers_us: float = 0.0
+    bystander_percent: float = 0.0
+
+
+class Contender(Protocol):
+    """A running system that can be put under load."""
+
+    async def press(self, task: Task, seconds: float) -> Sample:
+        """Puts the load of ``task`` on it. Raises RuntimeError where a request failed."""
+
+    def cpu_s(self) -> float:
+        """Processor time of all its processes, in seconds."""
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """The samples of a task by system, in order of rounds; as many of each system, and one at least."""
+
+    task: Task
+    samples: dict[str, list[Sample]] = field(default_factory=dict)
+
+    def ratios(self) -> list[float]:
+        """Our rate divided by theirs, round by round; nothing where only one system ran."""
+        if self.samples.keys() != {OURS, THEIRS}:
+            return []
+        pairs = zip(self.samples[OURS], self.samples[THEIRS], strict=True)
+        return [ours.rate / theirs.rate for ours, theirs in pairs]
+
+    def as_data(self) -> dict[str, Any]:
+        """Plain values, ready for JSON: medians over the rounds, and every sample."""
+        ratios = self.ratios()
+        data: dict[str, Any] = {"task": asdict(self.task)}
+        if ratios:
+            data["ratio"] = {"median": median(ratios), "lowest": min(ratios), "highest": max(ratios)}
+        data["systems"] = {name: _medians(samples) for name, samples in self.samples.items()}
+        data["samples"] = {name: [asdict(sample) for sample in samples] for name, samples in self.samples.items()}
+        return data
+
+
+def _medians(samples: Sequence[Sample]) -> dict[str, float]:
+    each = [asdict(sample) for sample in samples]
+    return {name: median(values[name] for values in each) for name in each[0]}
+
+
+async def compare(
+    contenders: dict[str, Contender],
+    tasks: Sequence[Task],
+    rounds: int,
+    seconds: float,
+    tell: Callable[[str], None],
+) -> list[Comparison]:
+    """Puts every task on every system in each of ``rounds`` rounds, ``seconds`` each time.
+
+    Args:
+        contenders: one or both of ``OURS`` and ``THEIRS``.
+        tell: told of every sample, for people who wait.
+
+    Raises:
+        RuntimeError: a request failed.
+        ValueError: no round.
+    """
+    if rounds < 1:
+        raise ValueError(f"a comparison has 1 round or more, not {rounds}")
+    comparisons = [Comparison(task, {name: [] for name in contenders}) for task in tasks]
+    for number in range(rounds):
+        order = list(contenders) if number % 2 == 0 else list(reversed(contenders))
+        for comparison in comparisons:
+            for name in order:
+                sample = await _sample(contenders, name, comparison.task, seconds)
+                comparison.samples[name].append(sample)
+                tell(f"round {number + 1}: {name}: {comparison.task.name}: {sample.rate:,.0f}/s")
+    return comparisons
+
+
+async def _sample(contenders: dict[str, Contender], name: str, task: Task, seconds: float) -> Sample:
+    """One load, with the processor time of both systems during it."""
+    before = {each: contender.cpu_s() for each, contender in contenders.items()}
+    sample = await contenders[name].press(task, seconds)
+    used = {each: contender.cpu_s() - before[each] for each, contender in contenders.items()}
+    requests = max(1.0, sample.rate * seconds)
+    return Sample(
+        sample.rate,
+        sample.p50_ms,
+        sample.p99_ms,
+        sample.generator_us,
+        used.pop(name) / requests * 1e6,
+        sum(used.values()) / seconds * 100,
+    )

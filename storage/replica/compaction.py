@@ -1,0 +1,137 @@
+"""Removes, slice by slice, what a compaction made superfluous.
+
+A compaction at revision R keeps of each key its newest event at or below R, and all above R. A tombstone below R goes
+too; one exactly at R stays, so that a watch from R sees it (etcd 3.5.16).
+
+After a compaction at D each key has at most one event at or below D. So for the next one, at R, it is enough to walk
+the events from D to R: each makes the event before it, of the same key, superfluous. What lies below D and was not
+touched since costs nothing. A worked example, D = 4 and R = 8 (``x`` is a tombstone)::
+
+    key   events              walked    removed               left
+    a     2    5  7  9        5, 7      2 (by 5), 5 (by 7)    7, 9
+    b     3                                                   3
+    c     4x                  4x        4x (below R)
+    d        6x               6x        its forerunner, 6x
+    e     3     8x            8x        3 (by 8x)             8x (exactly R)
+"""
+
+from __future__ import annotations
+
+from itertools import islice
+from struct import Struct
+from typing import Final, NamedTuple
+
+from .keys import SHORT_BYTES, stored_key
+from .layout import DELETE, EVENT_ID, EVENT_ID_BYTES, TOMBSTONE_MARK, event_kv
+from .read import ReadView
+from .replica import Replica
+from .write import WriteView
+
+DEFAULT_SLICE_EVENTS: Final = 500
+"""About 3 ms of work."""
+
+MAX_SLICE_BYTES: Final = 8 << 20
+"""Events are read whole; this bounds a slice of large values."""
+
+_PROGRESS_KEY: Final = b"compaction"
+_PROGRESS: Final = Struct(">QQQI")
+
+
+class _Progress(NamedTuple):
+    """How far the removal got; kept in ``local``, so that a restart or a copy goes on from there.
+
+    Attributes:
+        done: all is removed that a compaction at this revision makes superfluous.
+        target: the compaction under way, or ``done``.
+        revision, sub: the next event to look at.
+    """
+
+    done: int = 0
+    target: int = 0
+    revision: int = 0
+    sub: int = 0
+
+
+class Compactor:
+    """Brings a replica's space in line with its compact revision. Has no state of its own."""
+
+    def is_done(self, view: ReadView) -> bool:
+        """Whether nothing is left to remove."""
+        return _load(view).done >= view.compact_revision
+
+    def step(self, replica: Replica, max_events: int = DEFAULT_SLICE_EVENTS) -> bool:
+        """Does one slice, in a write transaction of its own.
+
+        Args:
+            replica: not in a transaction of this thread.
+            max_events: how many events to look at.
+
+        Returns:
+            Whether nothing is left to remove.
+
+        Raises:
+            DamageError, ReplicaFullError, ReplicaFailedError: as ``Replica.write``; the slice was undone.
+        """
+        with replica.read() as view:
+            if self.is_done(view):
+                return True
+        with replica.write() as view:
+            progress = _load(view)
+            if progress.done == progress.target:
+                progress = _Progress(progress.done, view.compact_revision, progress.done, 0)
+            progress = _slice(view, progress, max_events)
+            view.transaction.put(_PROGRESS_KEY, _PROGRESS.pack(*progress), db=view.tables.local)
+            return progress.done >= view.compact_revision
+
+
+def _load(view: ReadView) -> _Progress:
+    record = view.transaction.get(_PROGRESS_KEY, db=view.tables.local)
+    return _Progress() if record is None else _Progress(*_PROGRESS.unpack(record))
+
+
+def _slice(view: WriteView, progress: _Progress, max_events: int) -> _Progress:
+    """Handles the next events; returns the progress afterwards."""
+    events = _next_events(view, progress, max_events)
+    for event_id, key, kind in events:
+        _remove_forerunner(view, event_id, key)
+        if kind == DELETE and event_id < EVENT_ID.pack(progress.target, 0):
+            _remove(view, event_id, stored_key(key), TOMBSTONE_MARK)
+            _forget_long_key(view, key)
+    if not events:
+        return _Progress(progress.target, progress.target, progress.target, 0)
+    revision, sub = EVENT_ID.unpack(events[-1][0])
+    return progress._replace(revision=revision, sub=sub + 1)
+
+
+def _next_events(view: WriteView, progress: _Progress, max_events: int) -> list[tuple[bytes, bytes, int]]:
+    """(event id, key, type) of the next events, collected before anything is removed under the cursor."""
+    cursor = view.transaction.cursor(view.tables.events)
+    if not cursor.set_range(EVENT_ID.pack(progress.revision, progress.sub)):
+        return []
+    end = EVENT_ID.pack(progress.target + 1, 0)
+    found, found_bytes = [], 0
+    for event_id, record in islice(cursor.iternext(), max_events):
+        if event_id >= end or found_bytes > MAX_SLICE_BYTES:
+            break
+        kind, kv = event_kv(event_id, record)
+        found.append((event_id, kv[0], kind))
+        found_bytes += len(record)
+    return found
+
+
+def _remove_forerunner(view: WriteView, event_id: bytes, key: bytes) -> None:
+    stored = stored_key(key)
+    lines = view.transaction.cursor(view.tables.history)
+    if lines.set_range_dup(stored, event_id) and lines.prev_dup():
+        line = lines.value()
+        _remove(view, line[:EVENT_ID_BYTES], stored, line[EVENT_ID_BYTES:])
+
+
+def _remove(view: WriteView, event_id: bytes, stored: bytes, mark: bytes) -> None:
+    view.transaction.delete(event_id, b"", view.tables.events)
+    view.transaction.delete(stored, event_id + mark, view.tables.history)
+
+
+def _forget_long_key(view: WriteView, key: bytes) -> None:
+    if len(key) > SHORT_BYTES and not view.transaction.cursor(view.tables.history).set_key(stored_key(key)):
+        view.transaction.delete(stored_key(key), b"", view.tables.long_keys)

@@ -1,0 +1,157 @@
+"""How a replica is laid out in LMDB: the tables, their records, and a strict decoder for each.
+
+=============  ==========================================  ========================================================
+table          key                                         value
+=============  ==========================================  ========================================================
+``current``    stored key                                  revision, sub, create revision, version, lease
+``events``     revision, sub                               crc32, type, create revision, version, lease, key length,
+                                                           key, value
+``history``    stored key (with duplicates)                revision, sub, tombstone mark: one for each event of the key
+``leases``     lease                                       granted TTL in seconds
+``lease_keys`` lease (with duplicates)                     stored key
+``long_keys``  stored key of a long key                    the whole key
+``meta``       ``format``, ``meta``                        replicated facts (``Meta``), written with the data
+``local``      by name                                     facts of this replica alone, such as compaction's progress
+``record_*``   chosen by the state machine                 chosen by the state machine
+=============  ==========================================  ========================================================
+
+All integers are big-endian, so that byte order is numeric order: events lie in the order in which they happened. What a
+*stored key* is says ``keys``. After ``put a=1``, ``put b=2`` (revisions 2 and 3), ``delete a`` (4):
+
+- ``current``: ``b`` -> (3, 0, create 3, version 1)
+- ``events``:  (2, 0) -> put a=1, (3, 0) -> put b=2, (4, 0) -> delete a
+- ``history``: ``a`` -> (2, 0), (4, 0, tombstone); ``b`` -> (3, 0)
+
+Invariants (the scrubber checks them):
+1. A key is in ``current`` if and only if its newest event is a put; the record is that event's.
+2. Every event has its line in ``history``, and every line its event.
+3. ``lease_keys`` has exactly the keys whose record in ``current`` names that lease; the lease is in ``leases``.
+"""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import dataclass
+from struct import Struct
+from typing import Final
+from zlib import crc32
+
+from oarlock.wire.operations import EventType, KeyValue
+
+from .errors import LayoutError
+
+FORMAT: Final = b"oarlock replica 1"
+
+TABLES: Final = ("current", "events", "history", "leases", "lease_keys", "long_keys", "meta", "local")
+WITH_DUPLICATES: Final = frozenset({"history", "lease_keys"})
+"""``history`` is not declared to have duplicates of fixed size, though it has: the compact copy of a large tree of such
+duplicates crashes the process in lmdb 3.0.0 (with LMDB 0.9.36)."""
+
+RECORD_TABLES: Final = ("sessions", "alarms", "members", "users", "roles", "settings")
+"""Replicated tables whose records only the state machine understands."""
+
+EVENT_ID: Final = Struct(">QI")  # revision, sub
+CURRENT: Final = Struct(">QIQQq")  # event id, create revision, version, lease
+LINE: Final = Struct(">QIB")  # event id, tombstone mark
+EVENT: Final = Struct(">IBQQqI")  # crc32 of all that follows, type, create revision, version, lease, key length
+LEASE: Final = Struct(">q")
+TTL: Final = Struct(">q")
+ALARM: Final = Struct(">QB")  # member, alarm
+META: Final = Struct(">QQQqQ16s")
+
+EVENT_ID_BYTES: Final = EVENT_ID.size
+EVENT_BYTES: Final = EVENT.size
+_EVENT_BODY: Final = Struct(">BQQqI")
+_U32: Final = Struct(">I")
+_KEY_BYTES_AT: Final = EVENT_BYTES - _U32.size
+
+PUT: Final = int(EventType.PUT)
+DELETE: Final = int(EventType.DELETE)
+PUT_MARK: Final = b"\0"
+TOMBSTONE_MARK: Final = b"\1"
+
+
+@dataclass(frozen=True, slots=True)
+class Meta:
+    """The replicated facts of a replica after one transaction.
+
+    Invariants:
+    1. ``compact_revision`` <= ``revision``; both only grow, and so do ``applied_index`` and ``position``.
+    2. Two replicas with the same ``applied_index`` have the same ``Meta``, or one of them is corrupt.
+
+    Attributes:
+        applied_index: log index of the last entry applied, 0 for none.
+        applied_term: its term.
+        revision: the store's revision; 1 when nothing was ever written (etcd).
+        compact_revision: the last compaction, -1 for none (etcd).
+        position: how many writes were applied so far.
+        state_hash: 16 bytes, a chain over the effects of all entries.
+    """
+
+    applied_index: int = 0
+    applied_term: int = 0
+    revision: int = 1
+    compact_revision: int = -1
+    position: int = 0
+    state_hash: bytes = bytes(16)
+
+    def encode(self) -> bytes:
+        body = META.pack(
+            self.applied_index,
+            self.applied_term,
+            self.revision,
+            self.compact_revision,
+            self.position,
+            self.state_hash,
+        )
+        return _U32.pack(crc32(body)) + body
+
+    @classmethod
+    def decode(cls, record: bytes) -> Meta:
+        """Reads ``encode``'s bytes.
+
+        Raises:
+            LayoutError: they are not.
+        """
+        body = record[_U32.size :]
+        if len(body) != META.size or _U32.unpack_from(record)[0] != crc32(body):
+            raise LayoutError("the meta record does not match its checksum")
+        return cls(*META.unpack(body))
+
+
+def encode_event(kind: int, create: int, version: int, lease: int, key: bytes, value: bytes) -> bytes:
+    """The record of one event in ``events``."""
+    body = _EVENT_BODY.pack(kind, create, version, lease, len(key)) + key + value
+    return _U32.pack(crc32(body)) + body
+
+
+def event_kv(event_id: bytes, record: bytes) -> tuple[int, KeyValue]:
+    """The type and the kv of an event, without a look at the checksum: the scrubber's job, not the reader's.
+
+    Raises:
+        LayoutError: the record is cut off or its type unknown.
+    """
+    try:
+        _, kind, create, version, lease, key_bytes = EVENT.unpack_from(record)
+        (revision, _) = EVENT_ID.unpack(event_id)
+    except struct.error as error:
+        raise LayoutError(f"event {event_id.hex()}: {error}") from None
+    value_at = EVENT_BYTES + key_bytes
+    if kind > DELETE or value_at > len(record):
+        raise LayoutError(f"event {event_id.hex()}: type {kind}, key of {key_bytes} bytes")
+    return kind, (record[EVENT_BYTES:value_at], record[value_at:], create, revision, version, lease)
+
+
+def event_key(record: bytes) -> bytes:
+    """The key of an event's record, without a check of anything."""
+    return record[EVENT_BYTES : EVENT_BYTES + _U32.unpack_from(record, _KEY_BYTES_AT)[0]]
+
+
+def event_is_whole(record: bytes) -> bool:
+    """Whether the record is what was written: its checksum and its lengths are right."""
+    if len(record) < EVENT_BYTES:
+        return False
+    checksum, kind, _, _, _, key_bytes = EVENT.unpack_from(record)
+    return bool(
+        kind <= DELETE and EVENT_BYTES + key_bytes <= len(record) and checksum == crc32(memoryview(record)[_U32.size :])
+    )

@@ -1,0 +1,326 @@
+"""A worker's replica: the log, materialised up to one entry, in one LMDB environment."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import struct
+import threading
+import time
+from pathlib import Path
+from typing import Final
+
+import lmdb
+
+from .errors import LayoutError, ReplicaFailedError, ReplicaFullError, engine_error
+from .layout import Meta
+from .mark import check_mark, remove_mark, sync_directory, write_mark
+from .pages import check_pages
+from .read import ReadView
+from .tables import DATA_FILE, Tables, create_tables, open_environment, open_tables, read_meta
+from .write import WriteView
+
+DEFAULT_MAP_BYTES: Final = 1 << 30
+
+MAX_MAP_BYTES: Final = 1 << 42
+"""4 TiB. The map is address space and not memory, of which a process has 128 TiB; this stops an endless growth."""
+
+DEFAULT_MAX_READ_AGE_S: Final = 60.0
+"""An open read keeps all pages that were freed since from being used again: a minute of writes, at most."""
+
+MAX_COPY_WAIT_S: Final = 60.0
+"""How long a full map waits for a copy that is under way: the map cannot move while it is read."""
+
+
+class Replica:
+    """One LMDB environment, owned by one process and one thread (``copy_to`` alone may run on another thread).
+
+    Invariants:
+    1. ``meta`` is what the last committed transaction left; data and meta change in one transaction.
+    2. While the environment is open the mark beside it says "in use"; it says "clean" only after a forced write.
+    3. The map never changes while a transaction is open, here or in ``copy_to``.
+
+    Attributes:
+        meta: the replicated facts after the last commit.
+        directory: where the files are.
+        path: the data file.
+        map_bytes: size of the memory map.
+    """
+
+    def __init__(
+        self,
+        directory: Path,
+        environment: lmdb.Environment,
+        tables: Tables,
+        meta: Meta,
+        *,
+        boot_id: str,
+        max_read_age_s: float,
+    ) -> None:
+        self.meta = meta
+        self.directory = directory
+        self.path = directory / DATA_FILE
+        self.map_bytes: int = environment.info()["map_size"]
+        self._page_bytes: int = environment.stat()["psize"]
+        self._environment = environment
+        self._tables = tables
+        self._boot_id = boot_id
+        self._max_read_age_s = max_read_age_s
+        self._views: set[ReadView] = set()
+        self._copying = threading.Lock()
+        self._closed = False
+
+    # --- life ---
+
+    @classmethod
+    def open(
+        cls,
+        directory: Path,
+        *,
+        boot_id: str,
+        map_bytes: int = DEFAULT_MAP_BYTES,
+        max_read_age_s: float = DEFAULT_MAX_READ_AGE_S,
+    ) -> Replica:
+        """Opens a replica, or makes an empty one where the directory is missing or empty.
+
+        All pages are checked before the file is mapped (``pages``), about 2 s for a gigabyte.
+
+        Args:
+            directory: of this replica alone.
+            boot_id: identifies the machine's current boot (Linux: ``/proc/sys/kernel/random/boot_id``).
+            map_bytes: size of the memory map to start with; it grows by itself.
+            max_read_age_s: how long a read view may be open.
+
+        Raises:
+            ReplicaUntrustedError: the machine crashed while the replica was in use, or the mark is missing.
+            DamageError: the file is missing, unreadable, cut off, overwritten, or of another format. After either,
+                ``discard`` the directory and rebuild the replica.
+            ReplicaFailedError: the file system refused.
+        """
+        try:
+            fresh = not directory.exists() or not any(directory.iterdir())
+            if fresh:
+                directory.mkdir(parents=True, exist_ok=True)
+            else:
+                check_mark(directory, boot_id=boot_id)
+                check_pages(directory / DATA_FILE)
+            write_mark(directory, boot_id=boot_id, clean=False)
+        except OSError as error:
+            raise ReplicaFailedError(f"{ReplicaFailedError.text}: {directory}: {error}") from error
+        environment, tables, meta = _open(directory, map_bytes, fresh)
+        return cls(directory, environment, tables, meta, boot_id=boot_id, max_read_age_s=max_read_age_s)
+
+    @staticmethod
+    def adopt(directory: Path, *, boot_id: str) -> None:
+        """Declares a data file that came from ``copy_to`` to be a replica that stopped cleanly, for ``open``.
+
+        Args:
+            directory: has the file under the name ``data.mdb``, complete.
+            boot_id: of the machine's current boot.
+
+        Raises:
+            ReplicaFailedError: there is no such file, or the file system refused.
+        """
+        try:
+            with (directory / DATA_FILE).open("rb+") as file:
+                os.fsync(file.fileno())
+            sync_directory(directory)
+            write_mark(directory, boot_id=boot_id, clean=True)
+        except OSError as error:
+            raise ReplicaFailedError(f"{ReplicaFailedError.text}: {directory}: {error}") from error
+
+    @staticmethod
+    def discard(directory: Path) -> None:
+        """Deletes a replica that is not open, whatever is left of it. It is no error if there is none."""
+        shutil.rmtree(directory, ignore_errors=True)
+
+    def close(self, *, clean: bool = True) -> None:
+        """Ends all views, waits for a copy under way, and closes the replica. It is no error to do it twice.
+
+        Args:
+            clean: force the file to disk and mark it clean, so that it is trusted even in another boot.
+
+        Raises:
+            ReplicaFailedError: the file could not be forced to disk; it is closed but not marked clean.
+        """
+        if self._closed:
+            return
+        self._closed = True
+        self._expire_views()
+        with self._copying:
+            try:
+                if clean:
+                    self._environment.sync(True)
+            except lmdb.Error as error:
+                raise engine_error(error, self.path) from error
+            finally:
+                self._environment.close()
+        if clean:
+            write_mark(self.directory, boot_id=self._boot_id, clean=True)
+
+    def distrust(self) -> None:
+        """Its contents are known to be wrong: whoever opens it next is refused, whatever becomes of this process.
+
+        Raises:
+            OSError: the file system refused.
+        """
+        remove_mark(self.directory)
+
+    # --- transactions ---
+
+    def read(self) -> ReadView:
+        """Begins a read of what was committed last. Use it as a context manager.
+
+        Raises:
+            OverloadedError: too many reads are open.
+        """
+        try:
+            transaction = self._environment.begin()
+        except lmdb.Error as error:
+            raise engine_error(error, self.path) from error
+        view = ReadView(
+            transaction,
+            self._tables,
+            self.meta,
+            self.path,
+            opened_at_s=time.monotonic(),
+            on_close=self._views.discard,
+        )
+        self._views.add(view)
+        return view
+
+    def write(self) -> WriteView:
+        """Begins a write transaction. Use it as a context manager: it commits, or undoes everything on an exception.
+
+        Raises (when the context is left):
+            ReplicaFullError: the map was full; it has grown, apply the same entries again.
+            ReplicaFailedError: the engine failed, for example because the disk is full.
+            DamageError: the engine found damage.
+        """
+        if self._views:
+            self.expire_reads(time.monotonic())
+        self._grow_in_time()
+        try:
+            transaction = self._environment.begin(write=True)
+        except lmdb.Error as error:
+            raise engine_error(error, self.path) from error
+        return WriteView(
+            transaction,
+            self._tables,
+            self.meta,
+            self.path,
+            on_commit=self._committed,
+            on_abort=self._aborted,
+        )
+
+    def expire_reads(self, now_s: float) -> int:
+        """Ends the reads that are too old; ``write`` does it by itself.
+
+        Args:
+            now_s: the monotonic clock.
+
+        Returns:
+            How many were ended.
+        """
+        too_old = [view for view in self._views if now_s - view.opened_at_s > self._max_read_age_s]
+        for view in too_old:
+            view.expire()
+        return len(too_old)
+
+    def _expire_views(self) -> None:
+        for view in list(self._views):
+            view.expire()
+
+    def _committed(self, meta: Meta) -> None:
+        self.meta = meta
+
+    def _aborted(self, error: BaseException) -> None:
+        if isinstance(error, lmdb.MapFullError):
+            self.grow()
+            raise ReplicaFullError from error
+        if isinstance(error, lmdb.Error | LayoutError | struct.error):
+            raise engine_error(error, self.path) from error
+
+    # --- space ---
+
+    def size_bytes(self) -> int:
+        """Size of the database file: all pages that were ever used."""
+        return int(self._environment.info()["last_pgno"] + 1) * self._page_bytes
+
+    def in_use_bytes(self) -> int:
+        """Size of the pages in use, without those of a key's history where it is too long for its own page."""
+        with self._environment.begin() as transaction:
+            handles = [self._environment.stat(), *map(transaction.stat, self._tables[:-1])]
+            handles += map(transaction.stat, self._tables.records.values())
+        pages = sum(stat["branch_pages"] + stat["leaf_pages"] + stat["overflow_pages"] for stat in handles)
+        return int(pages) * self._page_bytes
+
+    def grow(self) -> None:
+        """Doubles the map. Reads that are open end with ``ReadExpiredError``; a copy under way is waited for.
+
+        Raises:
+            ReplicaFullError: the copy took too long, or the map is as large as it may be.
+        """
+        if self.map_bytes >= MAX_MAP_BYTES:
+            raise ReplicaFullError(f"{ReplicaFullError.text}: {self.map_bytes} bytes, and it may not grow any more")
+        if not self._copying.acquire(timeout=MAX_COPY_WAIT_S):
+            raise ReplicaFullError(f"{ReplicaFullError.text}: and a copy of it is under way")
+        try:
+            self._expire_views()
+            self._double_map()
+        finally:
+            self._copying.release()
+
+    def _grow_in_time(self) -> None:
+        """Grows the map when less than a quarter of it is left, if nobody is in the way."""
+        if self.size_bytes() * 4 < self.map_bytes * 3 or self._views or self.map_bytes >= MAX_MAP_BYTES:
+            return
+        if self._copying.acquire(blocking=False):
+            try:
+                self._double_map()
+            finally:
+                self._copying.release()
+
+    def _double_map(self) -> None:
+        self._environment.set_mapsize(self.map_bytes * 2)
+        self.map_bytes *= 2
+
+    def copy_to(self, target: Path) -> Meta:
+        """Writes a compact copy of what was committed last, and forces it to disk. May run on another thread.
+
+        Args:
+            target: the file to write, overwritten if it exists; ``adopt`` makes a replica of it.
+
+        Returns:
+            The meta record that the copy has.
+
+        Raises:
+            ReplicaFailedError: the replica is closed, or the file system refused; what was written is not complete.
+        """
+        with self._copying:
+            if self._closed:
+                raise ReplicaFailedError(f"{ReplicaFailedError.text}: {self.path} is closed")
+            try:
+                with target.open("wb") as file, self._environment.begin() as transaction:
+                    meta = read_meta(transaction, self._tables)
+                    self._environment.copyfd(file.fileno(), compact=True, txn=transaction)
+                    os.fsync(file.fileno())
+            except OSError as error:
+                raise ReplicaFailedError(f"{ReplicaFailedError.text}: {target}: {error}") from error
+            except (lmdb.Error, LayoutError) as error:
+                raise engine_error(error, self.path) from error
+            return meta
+
+
+def _open(directory: Path, map_bytes: int, fresh: bool) -> tuple[lmdb.Environment, Tables, Meta]:
+    path = directory / DATA_FILE
+    try:
+        environment = open_environment(directory, map_bytes)
+    except lmdb.Error as error:
+        raise engine_error(error, path) from error
+    try:
+        tables, meta = create_tables(environment) if fresh else open_tables(environment, path)
+    except BaseException:
+        environment.close()
+        raise
+    return environment, tables, meta

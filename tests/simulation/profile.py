@@ -1,0 +1,93 @@
+"""What one seed draws: the shape of the cluster, its settings, and how often what goes wrong."""
+
+from __future__ import annotations
+
+import random
+from typing import Any, Final
+
+from oarlock.storage.log import LogOptions
+
+FAULTS: Final = {
+    "kill_leader": 0.03,
+    "power_off": 0.02,
+    "kill_coordinator": 0.03,
+    "kill_worker": 0.03,
+    "pause_coordinator": 0.03,
+    "pause_leader": 0.03,
+    "pause_worker": 0.03,
+    "isolate_leader": 0.04,
+    "strand_leader": 0.05,
+    "hand_over": 0.03,
+    "split": 0.03,
+    "cut_link": 0.1,
+    "join_link": 0.1,
+    "slow_link": 0.08,
+    "slow_leader": 0.15,
+    "slow_disk": 0.05,
+    "fail_disk": 0.01,
+    "jump_clock": 0.05,
+    "flip_bit": 0.02,
+    "transfer": 0.04,
+    "suspect_leader": 0.04,
+    "lose_client": 0.05,
+    "join_member": 0.03,
+    "leave_member": 0.03,
+}
+"""Each fault, and how likely it is in each tenth of a second where a seed has drawn it at its usual rate."""
+ALWAYS: Final = ("join_link",)
+
+
+class Profile:
+    """Drawn from the seed alone.
+
+    Attributes:
+        voters, spares: how many machines have members at first, and how many have none.
+        workers: of each member.
+        raft: settings of the core.
+        log_options: of the log; small segments and caches make it rotate and read from the disk.
+        snapshot_entries, keep_entries: when a snapshot is made, and how many entries before it are kept.
+        publish_loss, push_loss: shares of messages from coordinator to worker, and from worker to watchers, that are
+            dropped.
+        sync_s: the longest that the sync of a healthy disk takes.
+        request_rate: how eager clients are.
+        compactions: how often they compact, against the 27 of all their other requests.
+        faults: probability of each in a tenth of a second.
+    """
+
+    def __init__(self, rng: random.Random) -> None:
+        self.voters = rng.choice((3, 3, 3, 5))
+        self.spares = rng.choice((0, 1, 1))
+        self.workers = rng.choice((1, 1, 1, 2))
+        self.clients = 3
+        self.raft: dict[str, Any] = {
+            "election_ticks": 5,
+            "max_inflight_messages": rng.choice((1, 3, 256)),
+            "max_message_bytes": rng.choice((1, 300, 1 << 20)),
+            "max_committed_bytes": rng.choice((1, 500, 1 << 22)),
+            "max_uncommitted_bytes": rng.choice((3_000, 1 << 26, 1 << 26)),
+            "pre_vote": rng.random() < 0.8,
+        }
+        self.log_options = LogOptions(
+            segment_bytes=rng.choice((1_000, 8_000, 1 << 26)),
+            preallocate_bytes=rng.choice((0, 4_096)),
+            cache_bytes=rng.choice((0, 500, 1 << 20)),
+        )
+        self.snapshot_entries = rng.choice((12, 40, 1 << 30))
+        self.keep_entries = rng.choice((0, 3, 10))
+        self.publish_loss = rng.choice((0.0, 0.02, 0.2))
+        self.push_loss = rng.choice((0.0, 0.05, 0.3))
+        self.request_rate = rng.uniform(0.15, 0.6)
+        self.compactions = rng.choice((0.0, 0.3))
+        self.loss = rng.choice((0.0, 0.0, 0.02, 0.15))
+        self.duplication = rng.choice((0.0, 0.02, 0.15))
+        self.jitter_s = rng.choice((0.0, 0.005, 0.05, 0.2))
+        self.sync_s = rng.choice((0.001, 0.001, 0.03))
+        self.clock_drift = rng.choice((0.0, 0.02))
+        self.faults = {
+            name: rate * rng.choice((0.5, 1.0, 3.0))
+            for name, rate in FAULTS.items()
+            if rng.random() < 0.35 or name in ALWAYS
+        }
+
+    def __str__(self) -> str:
+        return ", ".join(f"{name}={value}" for name, value in vars(self).items())

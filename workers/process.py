@@ -1,0 +1,168 @@
+"""A worker's process: puts the parts together, and runs the loop until it is told to stop."""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import gc
+import itertools
+import secrets
+import signal
+import sys
+import time
+from collections.abc import Iterator
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, Final
+
+import uvloop
+import zmq
+
+from oarlock.wire import logs, process
+from oarlock.wire.errors import ConfigurationError, CorruptError, DamageError, OarlockError
+from oarlock.wire.frames import TOKEN_BYTES
+from oarlock.wire.operations import PROTOCOL_VERSION
+from oarlock.workers.coordinator_link import CoordinatorLink
+from oarlock.workers.native_door import NativeDoor
+from oarlock.workers.quota import Quota
+from oarlock.workers.replica_keeper import ReplicaKeeper
+from oarlock.workers.requests import Requests
+from oarlock.workers.validation import Limits
+from oarlock.workers.watch.hub import WatchHub
+from oarlock.workers.watch.port import WatchPort
+from oarlock.workers.worker import Worker
+
+log = logs.get_logger(__name__)
+
+DRAIN_TIMEOUT_S: Final = 3.0
+"""How long requests under way may take to end at a stop."""
+DRAIN_LOOK_S: Final = 0.02
+TOPIC_NUMBER_BYTES: Final = 8
+FULL_COLLECTION_EVERY: Final = 300
+"""Seconds between full garbage collections of an idle worker."""
+MAP_BYTES: Final = 1 << 30
+"""The first size of a replica's map: address space, not memory; it grows by itself."""
+
+
+def main() -> int:
+    """Runs a worker; returns the exit code of the process."""
+    process.die_with_parent()
+    number = process.worker_number()
+    process.set_process_title(f"oarlock: worker {number}")
+    settings = process.child_settings()
+    logs.configure(process.process_name(), level=settings["log_level"], format=settings["log_format"])
+    try:
+        uvloop.run(_run(number, settings))
+    except (DamageError, CorruptError) as problem:
+        log.error("replica is damaged", problem=problem.message)
+        return process.EXIT_REBUILD
+    except ConfigurationError as problem:
+        log.critical("worker stops", problem=problem.message)
+        process.notify_fatal(problem.message)
+        return process.EXIT_FATAL
+    return 0
+
+
+async def _run(number: int, settings: dict[str, Any]) -> None:
+    loop = asyncio.get_running_loop()
+    data_dir = Path(settings["data_dir"])
+    directory = data_dir / "workers" / str(number)
+    keeper = ReplicaKeeper(directory, data_dir / "snapshots", boot_id=_boot_id(), map_bytes=MAP_BYTES)
+    keeper.open(discard=process.rebuild_requested())
+    context: zmq.Context[zmq.Socket[bytes]] = zmq.Context(io_threads=1)
+    hub = WatchHub(_topics(secrets.token_bytes(TOKEN_BYTES - TOPIC_NUMBER_BYTES)).__next__)
+    stop = asyncio.Event()
+    failure: list[BaseException] = []
+
+    def fail(_: asyncio.AbstractEventLoop, about: dict[str, Any]) -> None:
+        # An exception in a callback would leave the worker half alive: end it, and let the supervisor start it again.
+        failure.append(about.get("exception") or OarlockError(str(about.get("message"))))
+        stop.set()
+
+    loop.set_exception_handler(fail)
+    worker = Worker(
+        number,
+        loop,
+        keeper,
+        CoordinatorLink(loop, data_dir),
+        hub,
+        _new_id,
+        functools.partial(
+            Requests,
+            limits=Limits(settings["max_txn_ops"], settings["max_request_bytes"]),
+            quota=Quota(settings["quota_backend_bytes"]),
+            hello=_greeting(settings),
+        ),
+        lambda: (
+            NativeDoor(context, settings["listen_native_urls"], settings["max_request_bytes"]),
+            WatchPort(context, settings["listen_watch_urls"], hub),
+        ),
+        _ready,
+    )
+    for signal_number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(signal_number, stop.set)
+    worker.start()
+    ticker = loop.create_task(_every_second(worker))
+    await stop.wait()
+    process.notify_stopping()
+    worker.drain()
+    deadline_s = time.monotonic() + DRAIN_TIMEOUT_S
+    while not failure and not worker.is_idle and time.monotonic() < deadline_s:
+        await asyncio.sleep(DRAIN_LOOK_S)
+    ticker.cancel()
+    worker.close(clean=not failure)
+    context.term()
+    if failure:
+        raise failure[0]
+
+
+async def _every_second(worker: Worker) -> None:
+    """What is due now and then, and the garbage: collected when it disturbs least, since nothing else collects it."""
+    for second in itertools.count(1):
+        await asyncio.sleep(process.ALIVE_INTERVAL_S)
+        process.notify_alive(alarms=worker.alarms)
+        worker.every_second(time.monotonic())
+        if worker.was_busy:
+            gc.collect(0)
+        else:
+            # All generations only now and then: with many watchers that takes a tenth of a second.
+            gc.collect(2 if second % FULL_COLLECTION_EVERY == 0 else 1)
+
+
+def _ready() -> None:
+    gc.collect()
+    gc.freeze()
+    gc.disable()
+    process.notify_ready()
+    log.info("serving")
+
+
+def _topics(prefix: bytes) -> Iterator[bytes]:
+    """Topics that no other worker, nor this one after a restart, gives out. Those of one worker have their first
+    bytes in common, which ZeroMQ then stores once."""
+    for number in itertools.count():
+        yield prefix + number.to_bytes(TOPIC_NUMBER_BYTES, "big")
+
+
+def _greeting(settings: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "version": version("oarlock"),
+        "protocol": PROTOCOL_VERSION,
+        "incarnation": _new_id(),
+        "watch_endpoint": settings["listen_watch_urls"][0],
+        "max_request_bytes": settings["max_request_bytes"],
+        "max_txn_ops": settings["max_txn_ops"],
+        "workers": settings["workers"],
+    }
+
+
+def _boot_id() -> str:
+    return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+
+
+def _new_id() -> int:
+    return secrets.randbits(62) + 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

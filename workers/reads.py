@@ -1,0 +1,180 @@
+"""Answers reads from the replica: at once where that is short, in slices where it may be long."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from typing import Any, Final, NamedTuple, Protocol
+
+from oarlock.storage.replica import ReadView, Replica
+from oarlock.wire.errors import InternalError, OarlockError, OverloadedError, TimeoutError
+from oarlock.wire.frames import pack_error
+from oarlock.wire.logs import get_logger
+from oarlock.wire.operations import Op
+from oarlock.workers import ranges
+from oarlock.workers.queries import steps_of
+from oarlock.workers.steps import Cursor
+
+log = get_logger(__name__)
+
+FIRST_SLICE_ROWS: Final = 1024
+"""Rows read before a long read gives way to others: about two milliseconds."""
+SLICE_ROWS: Final = 2048
+"""Rows a turn after that."""
+MAX_RUNNING: Final = 64
+"""Long reads under way; each holds an LMDB read transaction and what it has gathered."""
+MAX_WAITING_FOR_REVISION: Final = 10_000
+"""Reads that wait for a ``min_revision``."""
+
+
+class Caller(Protocol):
+    """Whoever is to be answered: a connection of any front door."""
+
+    def answer(self, item: Any) -> None:
+        """Takes a reply item."""
+
+    def answer_long(self, item: Any, size_bytes: int) -> None:
+        """Takes a reply item that may be long: about ``size_bytes``."""
+
+
+class Read(NamedTuple):
+    """A read on its way."""
+
+    caller: Caller
+    request: list[Any]
+    deadline_s: float
+
+
+class _Running(NamedTuple):
+    read: Read
+    view: ReadView
+    cursor: Cursor[Any]
+
+
+class Reads:
+    """Runs reads. Not thread-safe.
+
+    Args:
+        replica: called for the replica of the moment: it may be replaced.
+        wake: called when there are slices to run; the owner then calls ``run_slices`` in another turn.
+    """
+
+    def __init__(self, replica: Callable[[], Replica], wake: Callable[[], None]) -> None:
+        self._replica = replica
+        self._wake = wake
+        self._view: ReadView | None = None
+        self._running: deque[_Running] = deque()
+        self._waiting: list[tuple[int, Read]] = []
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether slices are to be run."""
+        return bool(self._running)
+
+    def start(self, read: Read) -> None:
+        """Answers a read now if it is short; begins it otherwise."""
+        request = read.request
+        try:
+            if (revision := _min_revision(request)) > self._replica().meta.revision:
+                self._wait_for(revision, read)
+                return
+            if request[1] == Op.RANGE:
+                item = ranges.get(self._shared_view(), request)
+                if item is not None:
+                    found = item[2][0]
+                    read.caller.answer_long(item, len(found[0][1]) if found else 0)
+                    return
+            self._begin(read)
+        except OarlockError as problem:
+            read.caller.answer(pack_error(request[0], problem))
+        except Exception:
+            # A mistake of ours. One request must not cost all clients of this worker their connection.
+            log.exception("a read could not be handled")
+            read.caller.answer(pack_error(request[0], InternalError()))
+
+    def run_slices(self) -> None:
+        """Gives every long read one slice."""
+        for _ in range(len(self._running)):
+            self._advance(self._running.popleft(), SLICE_ROWS)
+
+    def replica_changed(self) -> None:
+        """The replica has committed: later reads see it, and those that waited for its revision go on."""
+        self.end_turn()
+        if not self._waiting:
+            return
+        revision = self._replica().meta.revision
+        ready = [read for wanted, read in self._waiting if wanted <= revision]
+        if ready:
+            self._waiting = [(wanted, read) for wanted, read in self._waiting if wanted > revision]
+            for read in ready:
+                self.start(read)
+
+    def end_turn(self) -> None:
+        """Closes the view that the short reads of a turn share, so that it pins no pages."""
+        if self._view is not None:
+            self._view.close()
+            self._view = None
+
+    def give_up_overdue(self, now_s: float) -> None:
+        """Answers those that have waited for a revision until their deadline."""
+        overdue = [read for _, read in self._waiting if read.deadline_s <= now_s]
+        if overdue:
+            self._waiting = [(wanted, read) for wanted, read in self._waiting if read.deadline_s > now_s]
+            for read in overdue:
+                read.caller.answer(pack_error(read.request[0], TimeoutError()))
+
+    def abandon_views(self) -> None:
+        """The replica is about to be replaced: long reads begin anew on the next one."""
+        self.end_turn()
+        running, self._running = self._running, deque()
+        for each in running:
+            each.cursor.close()
+            each.view.close()
+            self._waiting.append((0, each.read))
+
+    def _shared_view(self) -> ReadView:
+        if self._view is None:
+            self._view = self._replica().read()
+        return self._view
+
+    def _wait_for(self, revision: int, read: Read) -> None:
+        if len(self._waiting) >= MAX_WAITING_FOR_REVISION:
+            raise OverloadedError
+        self._waiting.append((revision, read))
+
+    def _begin(self, read: Read) -> None:
+        if len(self._running) >= MAX_RUNNING:
+            raise OverloadedError
+        view = self._replica().read()
+        self._advance(_Running(read, view, Cursor(steps_of(view, read.request))), FIRST_SLICE_ROWS)
+
+    def _advance(self, running: _Running, rows: int) -> None:
+        request = running.read.request
+        try:
+            if not running.cursor.step(rows):
+                self._running.append(running)
+                self._wake()
+                return
+            item = [request[0], running.view.revision, running.cursor.result]
+            size_bytes = long_bytes(running.cursor.result)
+        except OarlockError as problem:
+            item, size_bytes = pack_error(request[0], problem), 0
+        running.view.close()
+        running.read.caller.answer_long(item, size_bytes)
+
+
+def long_bytes(result: Any) -> int:
+    """About how many bytes of keys and values a result holds, however it nests them."""
+    if type(result) is bytes:
+        return len(result)
+    return sum(map(long_bytes, result)) if type(result) in (list, tuple) else 0
+
+
+def _min_revision(request: list[Any]) -> int:
+    """The revision that the replica must have reached for this read, 0 for any."""
+    operation = request[1]
+    if operation == Op.RANGE:
+        return request[13] if len(request) > 13 else 0
+    if operation == Op.WATCH_HISTORY:
+        return int(request[6])
+    return 0
