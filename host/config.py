@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import difflib
+import os
 import tomllib
 from collections.abc import Mapping
 from typing import Any, Final, NamedTuple
 from urllib.parse import urlsplit
 
-from oarlock.host.settings import SETTINGS, Setting, Settings
+from oarlock.host.setting import Setting
+from oarlock.host.settings import SETTINGS, Settings
 from oarlock.wire.errors import ConfigurationError
 
 CONFIG_FILE_FLAG: Final = "config-file"
@@ -51,6 +53,7 @@ def load(flags: Mapping[str, str | None], environment: Mapping[str, str], config
     settings = Settings(**values)
     _check_election_timeout(settings, given["election-timeout"])
     _check_reachable(settings, given)
+    _check_tls(settings, given)
     if settings.join and settings.initial_cluster:
         raise _refusal(
             "join", "left out where initial-cluster is given: either of them says who the others are", given["join"]
@@ -100,9 +103,28 @@ def _check_reachable(settings: Settings, given: Mapping[str, _Given]) -> None:
     for flag, listen, advertised in (
         ("initial-advertise-peer-urls", settings.listen_peer_urls, settings.initial_advertise_peer_urls),
         ("advertise-native-urls", settings.listen_native_urls, settings.advertise_native_urls),
+        ("advertise-client-urls", settings.listen_client_urls, settings.advertise_client_urls),
     ):
         if any(urlsplit(url).hostname in _EVERY_ADDRESS for url in advertised or listen):
             raise _refusal(flag, "addresses that others reach, where the server listens on every one", given[flag])
+
+
+def _check_tls(settings: Settings, given: Mapping[str, _Given]) -> None:
+    """Nobody may believe to be protected who is not: what belongs together must be there together, and be readable."""
+    for flag, path in (
+        ("cert-file", settings.cert_file),
+        ("key-file", settings.key_file),
+        ("trusted-ca-file", settings.trusted_ca_file),
+    ):
+        if path and not os.access(path, os.R_OK):
+            raise _refusal(flag, "a file that can be read", given[flag])
+    if bool(settings.cert_file) != bool(settings.key_file):
+        missing = "key-file" if settings.cert_file else "cert-file"
+        raise _refusal(missing, "given where its counterpart is: a certificate needs its key", given[missing])
+    if not settings.cert_file and any(url.startswith("https:") for url in settings.listen_client_urls):
+        raise _refusal("cert-file", "given, with key-file, where a client URL is https://", given["cert-file"])
+    if settings.client_cert_auth and not settings.trusted_ca_file:
+        raise _refusal("trusted-ca-file", "given where client-cert-auth is true", given["trusted-ca-file"])
 
 
 def _read_file(path: str) -> dict[str, str]:

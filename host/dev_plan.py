@@ -19,16 +19,19 @@ MOST_MEMBERS: Final = 7
 """Each is several processes, and a cluster of more gains nothing: every write waits for more than half of them."""
 DEFAULT_BASE_PORT: Final = 2378
 PORT_STEP: Final = 10
+ETCD_EXAMPLE_PORTS: Final = (2379, 22379, 32379)
+"""The client ports of the first members: those of etcd's own example, which its users have in their fingers."""
 _LAST_PORT: Final = 65535
 
 
 class Ports(NamedTuple):
-    """Where a member listens; ``metrics`` 0: it serves none."""
+    """Where a member listens; ``metrics`` or ``client`` 0: it serves none."""
 
     native: int
     watch: int
     peer: int
     metrics: int
+    client: int = 0
 
 
 class MemberPlan(NamedTuple):
@@ -39,8 +42,13 @@ class MemberPlan(NamedTuple):
 
     @property
     def endpoint(self) -> str:
-        """Where clients reach it."""
+        """Where our clients reach it."""
         return f"{HOST}:{self.ports.native}"
+
+    @property
+    def client_url(self) -> str:
+        """Where etcd's clients reach it; empty if nowhere."""
+        return f"http://{HOST}:{self.ports.client}" if self.ports.client else ""
 
     @property
     def peer_url(self) -> str:
@@ -51,6 +59,8 @@ class MemberPlan(NamedTuple):
 def at_ports_from(base_port: int, count: int) -> list[MemberPlan]:
     """Members whose native ports are ``base_port``, ``base_port`` + 10, ...: 2378, 2388, 2398.
 
+    The client port is the one after it; with the default base port, it is that of etcd's example where there is one.
+
     Raises:
         ConfigurationError: the ports are none.
     """
@@ -58,21 +68,27 @@ def at_ports_from(base_port: int, count: int) -> list[MemberPlan]:
     if base_port < 2 or last > _LAST_PORT:
         raise ConfigurationError(f"base-port must be 0, or from 2 to {_LAST_PORT - last + base_port}, not {base_port}")
     firsts = range(base_port, base_port + PORT_STEP * count, PORT_STEP)
+    clients = [first + 1 for first in firsts]
+    if base_port == DEFAULT_BASE_PORT:
+        clients = [*ETCD_EXAMPLE_PORTS, *clients[len(ETCD_EXAMPLE_PORTS) :]]
     return [
-        MemberPlan(f"m{number}", Ports(native=first, watch=first - 1, peer=first + 2, metrics=first + 3))
-        for number, first in enumerate(firsts, 1)
+        MemberPlan(f"m{number}", Ports(first, watch=first - 1, peer=first + 2, metrics=first + 3, client=client))
+        for number, (first, client) in enumerate(zip(firsts, clients, strict=False), 1)
     ]
 
 
 def at_free_ports(count: int) -> list[MemberPlan]:
     """Members on ports that the system gives out; they serve no metrics."""
     with ExitStack() as stack:
-        sockets = [stack.enter_context(socket.socket()) for _ in range(3 * count)]
+        sockets = [stack.enter_context(socket.socket()) for _ in range(4 * count)]
         for each in sockets:
             each.bind((HOST, 0))
         ports = [each.getsockname()[1] for each in sockets]
-    triples = zip(ports[0::3], ports[1::3], ports[2::3], strict=True)
-    return [MemberPlan(f"m{number}", Ports(*three, metrics=0)) for number, three in enumerate(triples, 1)]
+    fours = zip(ports[0::4], ports[1::4], ports[2::4], ports[3::4], strict=True)
+    return [
+        MemberPlan(f"m{number}", Ports(native, watch, peer, metrics=0, client=client))
+        for number, (native, watch, peer, client) in enumerate(fours, 1)
+    ]
 
 
 def load_or_make(directory: Path, count: int, base_port: int) -> list[MemberPlan]:
@@ -126,6 +142,7 @@ def settings_of(
         "data-dir": str(directory / member.name),
         "listen-native-urls": f"tcp://{HOST}:{ports.native}",
         "listen-watch-urls": f"tcp://{HOST}:{ports.watch}",
+        "listen-client-urls": member.client_url,
         "listen-peer-urls": member.peer_url,
         "listen-metrics-urls": f"http://{HOST}:{ports.metrics}" if ports.metrics else "",
         "initial-cluster": ",".join(f"{each.name}={each.peer_url}" for each in members),

@@ -41,6 +41,35 @@ def number(least: int, most: int) -> Callable[[str], int]:
     return parse
 
 
+_UNITS_S: Final = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}
+_DURATION_PART: Final = r"([0-9]+(?:\.[0-9]*)?|\.[0-9]+)(ns|us|µs|ms|s|m|h)"
+
+
+def seconds(text: str) -> float:
+    """A time as Go writes it, ``1h15m30.5s``, in seconds.
+
+    Raises:
+        ValueError: it is none.
+    """
+    if text == "0":
+        return 0.0
+    if len(text) > 64 or not re.fullmatch(rf"(?:{_DURATION_PART})+", text):
+        raise ValueError("a time as in 1h15m30s or 500ms")
+    return sum(float(count) * _UNITS_S[unit] for count, unit in re.findall(_DURATION_PART, text))
+
+
+def duration(least_s: float, most_s: float) -> Callable[[str], float]:
+    """A time within these bounds, in seconds."""
+
+    def parse(text: str) -> float:
+        found_s = seconds(text)
+        if not least_s <= found_s <= most_s:
+            raise ValueError(f"a time from {least_s:g}s to {most_s:.0f}s")
+        return found_s
+
+    return parse
+
+
 def quota(text: str) -> int:
     """Bytes, the default filled in for 0."""
     return number(0, 1 << 62)(text) or DEFAULT_QUOTA_BYTES
@@ -57,24 +86,39 @@ def choice(*choices: str) -> Callable[[str], str]:
     return parse
 
 
+def file(text: str) -> str:
+    """The path of a file, made absolute; empty for none."""
+    return directory(text) if text else ""
+
+
+def words(text: str) -> tuple[str, ...]:
+    """Words separated by commas, each once."""
+    return tuple(dict.fromkeys(word.strip() for word in text.split(",") if word.strip()))
+
+
 def _url_pattern(scheme: str) -> re.Pattern[str]:
     return re.compile(rf"{scheme}://(?:[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\]):([0-9]{{1,5}})")
 
 
 def urls(scheme: str, *, least: int) -> Callable[[str], tuple[str, ...]]:
-    """At least so many URLs, separated by commas."""
+    """At least so many URLs, separated by commas; a scheme ``https?`` is either."""
     pattern = _url_pattern(scheme)
 
     def parse(text: str) -> tuple[str, ...]:
         found = tuple(url.strip() for url in text.split(",") if url.strip())
         matches = [pattern.fullmatch(url) for url in found]
         if len(found) < least or not all(match and 1 <= int(match[1]) <= 65535 for match in matches):
-            raise ValueError(f"URLs of the form {scheme}://host:port, port from 1 to 65535, separated by commas")
+            form = scheme.replace("?", "(s)")
+            raise ValueError(f"URLs of the form {form}://host:port, port from 1 to 65535, separated by commas")
         if len(set(found)) < len(found):
             raise ValueError("URLs that differ from each other")
         return found
 
     return parse
+
+
+client_urls: Final = urls("https?", least=0)
+"""Where etcd's clients are served, or nowhere."""
 
 
 def peer_urls(*, least: int) -> Callable[[str], tuple[str, ...]]:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from dataclasses import asdict, dataclass, fields
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 from oarlock.host import rules
+from oarlock.host.door_settings import DOOR_SETTINGS
+from oarlock.host.setting import Setting
 from oarlock.wire import logs
 
 
@@ -19,7 +20,9 @@ class Settings:
 
     Invariants:
     1. Every value obeys the rule of its `Setting`; `election_timeout_ms` is at least 5 x `heartbeat_interval_ms`.
-    2. ``data_dir`` is absolute. ``quota_backend_bytes`` is positive: the default is filled in.
+    2. ``data_dir`` and files are absolute paths. ``quota_backend_bytes`` is positive: the default is filled in.
+    3. ``cert_file`` and ``key_file`` are both there or both empty; they are there where a client URL is ``https``, and
+       ``trusted_ca_file`` is where ``client_cert_auth`` is true. All three can be read.
     """
 
     name: str
@@ -34,6 +37,20 @@ class Settings:
     initial_cluster_token: str
     join: tuple[str, ...]
     advertise_native_urls: tuple[str, ...]
+    listen_client_urls: tuple[str, ...]
+    advertise_client_urls: tuple[str, ...]
+    cert_file: str
+    key_file: str
+    trusted_ca_file: str
+    client_cert_auth: bool
+    max_concurrent_streams: int
+    grpc_keepalive_min_time_s: float
+    grpc_keepalive_interval_s: float
+    grpc_keepalive_timeout_s: float
+    enable_grpc_gateway: bool
+    watch_progress_notify_interval_s: float
+    cors: tuple[str, ...]
+    host_whitelist: tuple[str, ...]
     strict_reconfig_check: bool
     workers: int
     heartbeat_interval_ms: int
@@ -58,25 +75,6 @@ class Settings:
             name: tuple(value) if isinstance(value, list) else value for name, value in given.items()
         }
         return cls(**values)
-
-
-class Setting(NamedTuple):
-    """One setting: how it is called, understood and explained.
-
-    ``parse`` takes the text and returns the value, or raises ValueError with the rule that the text breaks, worded
-    to follow "must be".
-    """
-
-    flag: str
-    field: str
-    default: str
-    parse: Callable[[str], Any]
-    help: str
-
-    @property
-    def variable(self) -> str:
-        """The environment variable: ``OARLOCK_HEARTBEAT_INTERVAL`` for ``heartbeat-interval``."""
-        return "OARLOCK_" + self.flag.upper().replace("-", "_")
 
 
 SETTINGS: Final[tuple[Setting, ...]] = (
@@ -152,6 +150,7 @@ SETTINGS: Final[tuple[Setting, ...]] = (
         rules.urls("tcp", least=0),
         "How native clients reach this member; by default as in listen-native-urls.",
     ),
+    *DOOR_SETTINGS,
     Setting(
         "strict-reconfig-check",
         "strict_reconfig_check",

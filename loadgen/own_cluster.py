@@ -38,7 +38,7 @@ class Member:
         self._command = [sys.executable, "-m", "oarlock.cli.main", "serve", "--name", name]
         self._command += ["--data-dir", str(directory / name), "--listen-native-urls", f"tcp://{self.endpoint}"]
         self._command += ["--listen-watch-urls", f"tcp://127.0.0.1:{watch}", "--listen-peer-urls", self.peer_url]
-        self._command += ["--listen-metrics-urls", "", "--workers", "1"]
+        self._command += ["--listen-client-urls", "", "--listen-metrics-urls", "", "--workers", "1"]
         self.process: subprocess.Popen[bytes] | None = None
 
     def start(self, arguments: Sequence[str]) -> None:

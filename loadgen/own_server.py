@@ -158,7 +158,8 @@ def launch(place: Place, arguments: Iterable[str] = ()) -> OwnServer:
     """Starts a server at ``place``, and does not wait for it. The caller ends it with ``stop``."""
     command = [sys.executable, "-m", "oarlock.cli.main", "serve", "--data-dir", str(place.directory / "data")]
     command += ["--listen-native-urls", f"tcp://{place.endpoint}", "--listen-watch-urls", place.watch_url]
-    command += ["--listen-peer-urls", place.peer_url, "--listen-metrics-urls", "", *arguments]
+    command += ["--listen-peer-urls", place.peer_url, "--listen-client-urls", "", "--listen-metrics-urls", ""]
+    command += arguments
     with place.said.open("ab") as log:
         return OwnServer(subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log), place)
 

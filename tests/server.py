@@ -76,12 +76,14 @@ class Server:
         self.workers = workers
         self.arguments = arguments
         self.extra_env: dict[str, str] = {}
-        self._ports = (ReservedPort(), ReservedPort(), ReservedPort())
+        self._ports = (ReservedPort(), ReservedPort(), ReservedPort(), ReservedPort())
         self._process: subprocess.Popen[bytes] | None = None
         self.place = place or Place()
         self.native_endpoint = f"{self.place.host}:{self._ports[0].number}"
         self.watch_endpoint = f"{self.place.host}:{self._ports[1].number}"
         self.peer_url = f"tcp://{self.place.host}:{self._ports[2].number}"
+        self.client_endpoint = f"{self.place.host}:{self._ports[3].number}"
+        self.client_url = f"http://{self.client_endpoint}"
 
     @property
     def env(self) -> dict[str, str]:
@@ -106,7 +108,7 @@ class Server:
             *(sys.executable, "-m", "oarlock.cli.main", "serve", "--data-dir", str(self.data_dir)),
             *("--listen-native-urls", f"tcp://{self.native_endpoint}"),
             *("--listen-watch-urls", f"tcp://{self.watch_endpoint}"),
-            *("--listen-peer-urls", self.peer_url),
+            *("--listen-peer-urls", self.peer_url, "--listen-client-urls", self.client_url),
             *("--listen-metrics-urls", "", "--workers", str(self.workers), "--log-format", "json"),
             *self.arguments,
         ]

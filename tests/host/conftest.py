@@ -26,6 +26,7 @@ class FakeServer:
     def __init__(self, data_dir: Path, children: dict[str, str], **environment: str) -> None:
         self.data_dir = data_dir
         flags = {"data-dir": str(data_dir), "listen-metrics-urls": environment.pop("metrics_urls", ""), "workers": "2"}
+        flags["listen-client-urls"] = ""
         self.process = subprocess.Popen(
             [sys.executable, FAKE_SERVER, json.dumps(flags), *(f"{name}={how}" for name, how in children.items())],
             env={**os.environ, **environment},

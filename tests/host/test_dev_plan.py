@@ -22,7 +22,18 @@ from oarlock.wire.errors import ConfigurationError
 def test_the_first_member_is_where_commands_look_without_being_told() -> None:
     members = at_ports_from(2378, 3)
     assert [member.endpoint for member in members] == ["127.0.0.1:2378", "127.0.0.1:2388", "127.0.0.1:2398"]
-    assert members[0].ports == (2378, 2377, 2380, 2381)
+    assert members[0].ports == (2378, 2377, 2380, 2381, 2379)
+
+
+@pytest.mark.parametrize(("base_port", "ports"), [(2378, [2379, 22379, 32379, 2409]), (9000, [9001, 9011, 9021, 9031])])
+def test_client_ports_are_those_of_etcds_example(base_port: int, ports: list[int]) -> None:
+    assert [member.ports.client for member in at_ports_from(base_port, 4)] == ports
+
+
+def test_a_plan_without_client_ports_still_runs(tmp_path: Path) -> None:
+    (tmp_path / FILE_NAME).write_text('[["m1", 2378, 2377, 2380, 0]]')
+    members = load_or_make(tmp_path, 1, 0)
+    assert settings_of(members[0], members, tmp_path, workers=1, log_level="info").listen_client_urls == ()
 
 
 @pytest.mark.parametrize(("base_port", "count"), [(1, 1), (65533, 1), (65520, 3)])
@@ -33,7 +44,7 @@ def test_ports_that_are_none(base_port: int, count: int) -> None:
 
 def test_free_ports_differ() -> None:
     ports = [port for member in at_free_ports(7) for port in member.ports if port]
-    assert len(set(ports)) == len(ports) == 21
+    assert len(set(ports)) == len(ports) == 28
 
 
 def test_ports_stay_what_they_are(tmp_path: Path) -> None:
