@@ -6,12 +6,13 @@ PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
 SUBPACKAGES := wire storage coordinator gateway workers host cli loadgen
 TYPES := build/types/oarlock
 
-.PHONY: help run test lint types bench bench-compare bench-cluster performance soak clean setup setup-test
+.PHONY: help run test lint types protos bench bench-compare bench-cluster performance soak clean setup setup-test
 
 help:
 	@echo 'make run      a server in the foreground, data in ./data; flags by ARGS="--workers 2"'
 	@echo 'make test     all tests but the long ones; ARGS="tests/host -k settings" picks some'
 	@echo 'make lint     ruff, and mypy over the installed package'
+	@echo 'make protos   the Python modules of gateway/proto/*.proto'
 	@echo 'make bench    the figures of docs/performance.md on this machine'
 	@echo 'make bench-compare, bench-cluster   one member against etcd, and three'
 	@echo 'make performance   all three, into docs/performance.md'
@@ -50,6 +51,23 @@ types: setup-test
 	ln -s $(CURDIR)/client/* $(TYPES)/
 	for name in $(SUBPACKAGES); do ln -s $(CURDIR)/$$name $(TYPES)/$$name; done
 	MYPYPATH=build/types $(BIN)/mypy -p oarlock
+
+# This compiler's modules run with every protobuf from 4.25 to 7: later ones write modules that refuse an older runtime.
+# It has wheels for Python 3.11 and 3.12. The sed gives the modules the pool of oarlock.gateway.proto.
+PROTOS := build/protos
+
+$(PROTOS)/venv/bin/python:
+	$(PYTHON) -m venv $(PROTOS)/venv
+	$@ -m pip --quiet --disable-pip-version-check install 'grpcio-tools==1.62.3' 'setuptools<80'
+
+protos: $(PROTOS)/venv/bin/python
+	rm -rf $(PROTOS)/in $(PROTOS)/out && mkdir -p $(PROTOS)/in/oarlock/gateway $(PROTOS)/out
+	ln -s $(CURDIR)/gateway/proto $(PROTOS)/in/oarlock/gateway/proto
+	$(PROTOS)/venv/bin/python -m grpc_tools.protoc -I $(PROTOS)/in --python_out=$(PROTOS)/out --pyi_out=$(PROTOS)/out \
+	  $(PROTOS)/in/oarlock/gateway/proto/*.proto
+	sed -i -e 's/^from google.protobuf import descriptor_pool as _descriptor_pool$$/from oarlock.gateway import proto as _proto/' \
+	  -e 's/_descriptor_pool\.Default()/_proto.POOL/' $(PROTOS)/out/oarlock/gateway/proto/*_pb2.py
+	cp $(PROTOS)/out/oarlock/gateway/proto/* gateway/proto/
 
 bench: setup
 	$(BIN)/python -m oarlock.loadgen.suite $(ARGS)
