@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 from aiohttp import web
 
-from oarlock.host.health import Health, Page, health_page, live_page, ready_page
+from oarlock.gateway.health_pages import Health, Page, health_page, live_page, ready_page
 from oarlock.host.metrics import exposition
 from oarlock.wire.errors import ConfigurationError
 from oarlock.wire.version import ETCD_VERSION, VERSION

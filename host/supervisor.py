@@ -16,8 +16,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from oarlock.gateway.health_pages import Health
 from oarlock.host import announce, data_directory
-from oarlock.host.health import Health
 from oarlock.host.keeper import Keeper
 from oarlock.host.notify import Notifier
 from oarlock.host.settings import Settings

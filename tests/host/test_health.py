@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from oarlock.host.health import Health, health_page, live_page, ready_page
+from oarlock.gateway.health_pages import Health, health_page, live_page, ready_page
 
 WELL = Health(workers=2, workers_ready=2, leader=True)
 

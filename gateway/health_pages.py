@@ -10,13 +10,22 @@ from typing import Final, NamedTuple
 class Health(NamedTuple):
     """What the pages are made of.
 
-    ``alarms`` holds etcd's names (``NOSPACE``, ``CORRUPT``). ``leader`` says whether the coordinator knows a leader.
+    Attributes:
+        workers: how many there are to be.
+        workers_ready: how many of them serve.
+        leader: whether the coordinator knows a leader.
+        alarms: etcd's names (``NOSPACE``, ``CORRUPT``).
+        is_learner: whether this member does not vote, and so refuses most requests; None where that is not known, and
+            not looked at.
+        read_error: why a read through the quorum failed just now; empty if it did not, or nobody tried.
     """
 
     workers: int
     workers_ready: int
     leader: bool
     alarms: Collection[str] = ()
+    is_learner: bool | None = None
+    read_error: str = ""
 
     def reason(self, *, excluded: Collection[str] = (), serializable: bool = False) -> str:
         """Why the server is not healthy, in etcd's words and order (alarms, leader, read); empty if it is.
@@ -32,7 +41,7 @@ class Health(NamedTuple):
             return "RAFT NO LEADER"
         if not self.workers_ready:
             return "RANGE ERROR:no worker is ready"
-        return ""
+        return f"RANGE ERROR:{self.read_error}" if self.read_error and not serializable else ""
 
     @property
     def status(self) -> str:
@@ -50,8 +59,10 @@ class Page(NamedTuple):
     body: str
 
 
-_LIVE_CHECKS: Final = ("serializable_read",)
-_READY_CHECKS: Final = ("data_corruption", "linearizable_read", "serializable_read")
+LIVE_CHECKS: Final = ("serializable_read",)
+"""What ``/livez`` looks at."""
+READY_CHECKS: Final = ("data_corruption", "linearizable_read", "non_learner", "serializable_read")
+"""What ``/readyz`` looks at."""
 
 
 def health_page(health: Health, *, excluded: Collection[str] = (), serializable: bool = False) -> Page:
@@ -63,16 +74,24 @@ def health_page(health: Health, *, excluded: Collection[str] = (), serializable:
 
 def live_page(health: Health, *, excluded: Collection[str] = (), verbose: bool = False) -> Page:
     """``/livez``: whether the server is worth keeping; if not, restart it."""
-    return _checks_page(health, _LIVE_CHECKS, excluded, verbose)
+    return checks_page(health, LIVE_CHECKS, excluded=excluded, verbose=verbose)
 
 
 def ready_page(health: Health, *, excluded: Collection[str] = (), verbose: bool = False) -> Page:
     """``/readyz``: whether the server is worth sending requests to."""
-    return _checks_page(health, _READY_CHECKS, excluded, verbose)
+    return checks_page(health, READY_CHECKS, excluded=excluded, verbose=verbose)
 
 
-def _checks_page(health: Health, checks: Collection[str], excluded: Collection[str], verbose: bool) -> Page:
-    failures = {check: _failure(health, check) for check in checks if check not in excluded}
+def checks_page(
+    health: Health, checks: Collection[str], *, excluded: Collection[str] = (), verbose: bool = False
+) -> Page:
+    """The page of ``checks`` without the excluded ones: 503 and all of them if one fails, else ``ok``.
+
+    Args:
+        verbose: name them in any case.
+    """
+    unasked = {*excluded, "non_learner"} if health.is_learner is None else excluded
+    failures = {check: _failure(health, check) for check in checks if check not in unasked}
     lines = [f"[-]{check} failed: {text}" if text else f"[+]{check} ok" for check, text in failures.items()]
     if any(failures.values()):
         return Page(503, "text/plain", "\n".join(lines) + "\n")
@@ -82,6 +101,10 @@ def _checks_page(health: Health, checks: Collection[str], excluded: Collection[s
 def _failure(health: Health, check: str) -> str:
     if check == "data_corruption":
         return "alarm activated: CORRUPT" if "CORRUPT" in health.alarms else ""
+    if check == "non_learner":
+        return "not supported for learner" if health.is_learner else ""
     if check == "linearizable_read" and not health.leader:
         return "RAFT NO LEADER"
+    if check == "linearizable_read" and health.read_error:
+        return health.read_error
     return "" if health.workers_ready else "no worker is ready"
