@@ -80,8 +80,8 @@ class Client(MemberMethods):
 
     Every method takes ``timeout_s`` where it differs from the client's. What all of them may raise: ArgumentError and
     TypeError for arguments that cannot be, any RequestError that the server answers, NoLeaderError, OverloadedError and
-    other ServerErrors that lasted until the deadline, DeadlineExceededError for a read without an answer,
-    OutcomeUnknownError for a write without one, ConnectionFailedError where nobody could be reached, ClosedError.
+    other ServerErrors that lasted until the deadline, TimeoutError for a read without an answer, OutcomeUnknownError (a
+    TimeoutError, too) for a write without one, ConnectionFailedError where nobody could be reached, ClosedError.
     """
 
     def __init__(self, settings: Settings, *, seen_revision: int = 0) -> None:

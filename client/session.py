@@ -33,7 +33,6 @@ from oarlock.wire.errors import (
     ClosedError,
     CompactedError,
     ConnectionFailedError,
-    DeadlineExceededError,
     FutureRevisionError,
     KeyNotFoundError,
     LeaderChangedError,
@@ -458,7 +457,7 @@ class Session:
             return pending.refusal
         if self.link.state is not LinkState.READY:
             return self.unreachable()
-        return DeadlineExceededError()
+        return TimeoutError()  # as the server says it at the same time: whose word comes first must make no difference
 
     def _doubt(self, pending: Pending) -> OarlockError | None:
         """The error of a write that may have been applied."""

@@ -14,6 +14,7 @@ import pytest
 
 import oarlock
 from tests.dev_terminal import END_TIMEOUT_S, DevTerminal
+from tests.server import wait_until
 
 TUTORIAL = Path(__file__).parents[1] / "docs" / "tutorial.md"
 DOCUMENTED = ["127.0.0.1:2378", "127.0.0.1:2388", "127.0.0.1:2398"]
@@ -85,6 +86,12 @@ def normal(text: str) -> str:
     return "\n".join(sorted(text.splitlines()) if text.count(", started, ") else text.splitlines())
 
 
+def settle(endpoints: list[str]) -> None:
+    """Waits for what is long past when a reader has typed a command: every member has published its addresses."""
+    with oarlock.connect(endpoints, timeout_s=30) as client:
+        wait_until(lambda: all(member.native_urls for member in client.member_list()), 60.0, "published addresses")
+
+
 def lead(endpoints: list[str], number: int) -> None:
     """Sees to it that a member leads, as the tutorial has it."""
     with oarlock.connect(endpoints[number], timeout_s=30) as client:
@@ -125,6 +132,7 @@ def test_the_tutorial(terminal: DevTerminal, shell: Shell) -> None:
     first, *others = steps()
     assert first == Step("console", "oarlock dev-cluster --members 3")
     endpoints = terminal.wait_until_ready().endpoints
+    settle(endpoints)
     lead(endpoints, 0)
     for step in others:
         if step.kind == "keys":

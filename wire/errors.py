@@ -240,7 +240,7 @@ class InternalError(ServerError):
 
 
 class TimeoutError(ServerError):
-    """The server did not finish the request within its time-out."""
+    """The server did not finish the request within its time-out: it says so itself, or the client heard nothing."""
 
     text = "etcdserver: request timed out"
 
@@ -252,8 +252,8 @@ class OutcomeUnknownError(TimeoutError):
     text = "oarlock: the outcome of the write is unknown"
 
 
-class DeadlineExceededError(OarlockError):
-    """The client's own deadline passed before an answer came."""
+class DeadlineExceededError(TimeoutError):
+    """A status of this code with a text that is not ours; what ends in time here is a plain TimeoutError."""
 
     code = Code.DEADLINE_EXCEEDED
     text = "context deadline exceeded"

@@ -120,12 +120,12 @@ def _renew_once(client: Client, lease_id: int) -> LeaseKeepAliveResult:
 
 def _renew(invocation: Invocation, client: Client, lease_id: int, deadline: float) -> LeaseKeepAliveResult | None:
     """One renewal, tried until the lease cannot be alive any more; None where it is gone."""
-    from oarlock import DeadlineExceededError, ServerError
+    from oarlock import ServerError
 
     while True:
         try:
             result = client.refresh_lease(lease_id)
-        except (ServerError, DeadlineExceededError):
+        except ServerError:
             if time.monotonic() >= deadline:
                 return None
             invocation.wait(RETRY_PAUSE_S)

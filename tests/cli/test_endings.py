@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from oarlock import ConnectionFailedError, DeadlineExceededError, LeaseNotFoundError
+from oarlock import ConnectionFailedError, LeaseNotFoundError, TimeoutError
 from tests.cli.conftest import Run
 
 PROGRAM = [sys.executable, "-m", "oarlock.cli.main"]
@@ -31,7 +31,7 @@ HEAVY = {
     ("error", "code", "text"),
     [
         (LeaseNotFoundError(), 1, "etcdserver: requested lease not found"),
-        (DeadlineExceededError(), 1, "context deadline exceeded"),
+        (TimeoutError(), 1, "etcdserver: request timed out"),
         (ConnectionFailedError("oarlock: no endpoint\ncould be reached"), 2, "oarlock: no endpoint could be reached"),
         (OSError(28, "No space left on device"), 1, "[Errno 28] No space left on device"),
         (ZeroDivisionError("oops"), 1, "ZeroDivisionError: oops (a bug; --debug shows where)"),

@@ -15,7 +15,6 @@ from oarlock.settings import Settings
 from oarlock.wire.errors import (
     ClosedError,
     ConnectionFailedError,
-    DeadlineExceededError,
     LeaderChangedError,
     LearnerRefusesError,
     LeaseNotFoundError,
@@ -322,7 +321,7 @@ def test_deadlines() -> None:
     bench.sent()
     assert bench.session.wakeup_at <= bench.now + 1
     bench.tick(1)
-    assert isinstance(bench.errors["read"], DeadlineExceededError)
+    assert type(bench.errors["read"]) is TimeoutError
     assert isinstance(bench.errors["write"], OutcomeUnknownError)
     assert "later" not in bench.errors
 

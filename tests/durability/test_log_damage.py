@@ -26,8 +26,9 @@ def killed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, lis
     with running(tmp_path_factory.mktemp("killed"), workers=1) as server:
         sizes = []
         with oarlock.connect(server.native_endpoint) as client:
-            # A member writes its own name and addresses into the log when it has started: not between two writes here.
-            wait_until(lambda: all(member.name for member in client.member_list().members), 30.0, "a published name")
+            # A member writes its own addresses into the log when it has started: not between two writes here. (Its name
+            # is known from the beginning, where it begins a cluster.)
+            wait_until(lambda: all(member.native_urls for member in client.member_list()), 30.0, "published addresses")
             for number in range(WRITES):
                 client.put("key", f"value {number}")
                 sizes.append(len(log_bytes(server.data_dir)))

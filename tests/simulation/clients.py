@@ -12,7 +12,6 @@ from oarlock.link import LinkState
 from oarlock.session import Completion, Session
 from oarlock.settings import Settings
 from oarlock.wire.errors import (
-    DeadlineExceededError,
     InternalError,
     LeaderChangedError,
     LearnerRefusesError,
@@ -35,7 +34,7 @@ TIMEOUT_S: Final = 4.0
 POLL_S: Final = 0.05
 MAX_OPEN: Final = 3
 KEEP_ALIVE_RATE: Final = 0.2
-UNCERTAIN: Final = (OutcomeUnknownError, TimeoutError, DeadlineExceededError, LeaderChangedError, StoppedError)
+UNCERTAIN: Final = (OutcomeUnknownError, TimeoutError, LeaderChangedError, StoppedError)
 
 
 def is_of_the_store(error: OarlockError) -> bool:
