@@ -11,6 +11,7 @@ import zmq
 from oarlock.wire.errors import OarlockError, OverloadedError, ProtocolError
 from oarlock.wire.frames import pack, pack_error, unpack
 from oarlock.wire.sockets import bind_shared, is_readable
+from oarlock.workers.reads import Caller
 
 MAX_MESSAGES_A_TURN: Final = 64
 """Messages taken in one turn, so that committed entries and other connections are never far off."""
@@ -81,7 +82,7 @@ class Connection:
 class Message(NamedTuple):
     """What a client sent in one frame, its shape checked, its requests not."""
 
-    connection: Connection
+    connection: Caller
     client_id: int
     floor: int
     since: int

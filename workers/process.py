@@ -10,7 +10,7 @@ import secrets
 import signal
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Final
@@ -18,11 +18,14 @@ from typing import Any, Final
 import uvloop
 import zmq
 
+from oarlock.gateway.http2.keepalive import KeepalivePolicy
 from oarlock.wire import logs, process
 from oarlock.wire.errors import ConfigurationError, CorruptError, DamageError, OarlockError
 from oarlock.wire.frames import TOKEN_BYTES
 from oarlock.wire.operations import PROTOCOL_VERSION
 from oarlock.workers.coordinator_link import CoordinatorLink
+from oarlock.workers.etcd_backend import EtcdBackend
+from oarlock.workers.etcd_door import DoorSettings, EtcdDoor, NoHttp1
 from oarlock.workers.native_door import NativeDoor
 from oarlock.workers.quota import Quota
 from oarlock.workers.replica_keeper import ReplicaKeeper
@@ -38,6 +41,8 @@ DRAIN_TIMEOUT_S: Final = 3.0
 """How long requests under way may take to end at a stop."""
 DRAIN_LOOK_S: Final = 0.02
 TOPIC_NUMBER_BYTES: Final = 8
+REQUEST_TIMEOUT_S: Final = 5.0
+"""Requests of etcd's clients are given up after this and two election time-outs, as etcd does."""
 FULL_COLLECTION_EVERY: Final = 300
 """Seconds between full garbage collections of an idle worker."""
 MAP_BYTES: Final = 1 << 30
@@ -93,10 +98,12 @@ async def _run(number: int, settings: dict[str, Any]) -> None:
             quota=Quota(settings["quota_backend_bytes"]),
             hello=_greeting(settings),
         ),
-        lambda: (
+        lambda backend, schedule_flush: (
             NativeDoor(context, settings["listen_native_urls"], settings["max_request_bytes"]),
             WatchPort(context, settings["listen_watch_urls"], hub),
+            _etcd_door(settings, backend, schedule_flush) if settings["listen_client_urls"] else None,
         ),
+        REQUEST_TIMEOUT_S + 2 * settings["election_timeout_ms"] / 1000,
         _ready,
     )
     for signal_number in (signal.SIGTERM, signal.SIGINT):
@@ -114,6 +121,28 @@ async def _run(number: int, settings: dict[str, Any]) -> None:
     context.term()
     if failure:
         raise failure[0]
+
+
+def _etcd_door(settings: dict[str, Any], backend: EtcdBackend, schedule_flush: Callable[[], None]) -> EtcdDoor:
+    # protobuf and aiohttp take time and memory: only a worker that serves etcd's clients pays.
+    from oarlock.gateway.services import all_methods
+
+    keepalive = KeepalivePolicy(
+        min_time_s=settings["grpc_keepalive_min_time_s"],
+        interval_s=settings["grpc_keepalive_interval_s"],
+        timeout_s=settings["grpc_keepalive_timeout_s"],
+    )
+    door_settings = DoorSettings(
+        settings["listen_client_urls"],
+        settings["max_request_bytes"],
+        settings["max_concurrent_streams"],
+        keepalive,
+        settings["cert_file"],
+        settings["key_file"],
+        settings["trusted_ca_file"],
+        settings["client_cert_auth"],
+    )
+    return EtcdDoor(door_settings, backend, all_methods(backend), NoHttp1(), schedule_flush)
 
 
 async def _every_second(worker: Worker) -> None:

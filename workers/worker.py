@@ -25,6 +25,8 @@ from oarlock.wire.sockets import descriptor
 from oarlock.workers import write_batches
 from oarlock.workers.commit_stream import CommitStream
 from oarlock.workers.coordinator_link import CoordinatorLink
+from oarlock.workers.etcd_backend import EtcdBackend
+from oarlock.workers.etcd_door import EtcdDoor
 from oarlock.workers.leader_absence import LeaderAbsence
 from oarlock.workers.native_door import MAX_MESSAGES_A_TURN, NativeDoor
 from oarlock.workers.proposals import Proposals
@@ -69,7 +71,10 @@ class Worker:
         keeper: owns the replica.
         link: to the coordinator.
         new_id: draws a random positive 63-bit id.
-        open_doors: makes the front door and the watch port; called once the replica has caught up.
+        make_requests: makes what sorts requests.
+        open_doors: makes the native door, the watch port, and etcd's door if there is one, of what etcd's services ask
+            and of what is to be called when the latter has something to write; called once the replica has caught up.
+        request_timeout_s: how long requests of etcd's clients may take.
         on_ready: called once clients are served.
     """
 
@@ -82,7 +87,8 @@ class Worker:
         hub: WatchHub,
         new_id: Callable[[], int],
         make_requests: Callable[..., Requests],
-        open_doors: Callable[[], tuple[NativeDoor, WatchPort]],
+        open_doors: Callable[[EtcdBackend, Callable[[], None]], tuple[NativeDoor, WatchPort, EtcdDoor | None]],
+        request_timeout_s: float,
         on_ready: Callable[[], None],
     ) -> None:
         self._number = number
@@ -94,6 +100,9 @@ class Worker:
         self._on_ready = on_ready
         self._door: NativeDoor | None = None
         self._watch_port: WatchPort | None = None
+        self._etcd_door: EtcdDoor | None = None
+        self._etcd_start: asyncio.Task[None] | None = None
+        self._etcd = EtcdBackend(keeper, hub, loop, request_timeout_s, self._schedule_flush)
         self._stream = CommitStream(keeper.meta.applied_index)
         self._proposals = Proposals(new_id)
         self._batches = WriteBatches(self._proposals)
@@ -128,6 +137,8 @@ class Worker:
         self._draining = True
         if self._door is not None:
             self._loop.remove_reader(descriptor(self._door.socket))
+        if self._etcd_door is not None:
+            self._etcd_door.drain()
 
     @property
     def is_idle(self) -> bool:
@@ -143,7 +154,9 @@ class Worker:
         if clean:
             self._flush()
         self._reads.abandon_views()
-        for owned in (self._door, self._watch_port, self._link):
+        if self._etcd_start is not None:
+            self._etcd_start.cancel()
+        for owned in (self._door, self._watch_port, self._etcd_door, self._link):
             if owned is not None:
                 owned.close()
         self._keeper.close(clean=clean)
@@ -160,6 +173,7 @@ class Worker:
         kind = message[0]
         if kind == Internal.COMMITTED:
             _, coordinator, self._term, leader, commit_index, entries = message
+            self._etcd.raft_term, self._etcd.has_leader = self._term, leader != 0
             if leader:
                 self._absence.heard(time.monotonic())
             if self._greeted and coordinator == self._coordinator:
@@ -288,11 +302,18 @@ class Worker:
             self._link.fetch(self._stream.next_index)
 
     def _open(self) -> None:
-        self._door, self._watch_port = self._open_doors()
+        self._door, self._watch_port, self._etcd_door = self._open_doors(self._etcd, self._schedule_flush)
         self._loop.add_reader(descriptor(self._door.socket), self._on_requests)
         self._loop.add_reader(descriptor(self._watch_port.socket), self._on_subscriptions)
         self._loop.call_soon(self._on_requests)
         self._loop.call_soon(self._on_subscriptions)
+        if self._etcd_door is None:
+            self._on_ready()
+        else:
+            self._etcd_start = self._loop.create_task(self._start_etcd(self._etcd_door))
+
+    async def _start_etcd(self, door: EtcdDoor) -> None:
+        await door.start()
         self._on_ready()
 
     # Applying
@@ -313,7 +334,7 @@ class Worker:
         for read in self._rounds.applied(meta.applied_index):
             self._reads.start(read)
         if self._door is not None:
-            self._door.flush(self._term, meta.position)  # before anything that no caller waits for
+            self._flush_doors()  # before anything that no caller waits for
         now_s = time.monotonic()
         if applied.changes and self._watch_port is not None:
             self._watch_port.publish(self._hub.changes(applied.changes, meta.revision, now_s))
@@ -343,7 +364,8 @@ class Worker:
         self._flush_scheduled = False
         self._busy = True
         now_s = time.monotonic()
-        meta = self._keeper.meta
+        if (message := self._etcd.take()) is not None:
+            self._requests.take(message, now_s)
         batches = self._batches.flush(now_s)
         if batches:
             self._link.propose(self._proposals.incarnation, batches)
@@ -357,11 +379,17 @@ class Worker:
                 self._link.fetch(first_index)
         self._reads.end_turn()
         if self._door is not None:
-            self._door.flush(self._term, meta.position)
+            self._flush_doors()
             if self._door.has_more() and not self._draining:
                 self._loop.call_soon(self._on_requests)
         if self._watch_port is not None and self._watch_port.has_more():
             self._loop.call_soon(self._on_subscriptions)
+
+    def _flush_doors(self) -> None:
+        assert self._door is not None
+        self._door.flush(self._term, self._keeper.meta.position)
+        if self._etcd_door is not None:
+            self._etcd_door.flush()
 
     # Time
 

@@ -1,0 +1,239 @@
+"""KV.Range and KV.RangeStream: one read of any length, taken from the worker in pages and encoded in slices.
+
+A worker must not stand still for a list of a hundred thousand keys. So what can be paged is asked for in pages, all at
+the revision of the first one, and rows become bytes a few milliseconds at a time. Where a compaction overtakes a list
+of the newest revision, it begins anew: the client asked for no revision that could be too old.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Sequence
+from itertools import islice
+from typing import Any, Final
+
+from oarlock.gateway.grpc.status import Status
+from oarlock.gateway.proto.rpc_pb2 import RangeRequest
+from oarlock.gateway.service import Backend, Exchange, is_error
+from oarlock.gateway.services.arguments import is_filtered, range_arguments, range_flags
+from oarlock.gateway.services.key_values import encoded
+from oarlock.gateway.varints import varint
+from oarlock.wire.errors import Code, ResultTooLargeError
+from oarlock.wire.operations import CUT, KeyValue, Op, RangeFlag
+
+SLICE_ROWS: Final = 2_000
+"""Rows encoded before others get their turn: about three milliseconds."""
+MAX_RESPONSE_BYTES: Final = 512 << 20
+"""Of one response: a million keys of 256 bytes fit; more would take the worker's memory (RangeStream has no bound)."""
+MAX_BEGINNINGS: Final = 5
+"""How often a list begins anew: each time a compaction must have come in between."""
+MAX_QUEUED_BYTES: Final = 4 << 20
+"""Of a stream's pages that its client has not read: the next page waits until they have left."""
+
+_RANGE: Final = int(Op.RANGE)
+_NEXT_PAGE: Final = int(RangeFlag.SERIALIZABLE | RangeFlag.NO_COUNT | RangeFlag.PAGED)
+
+
+class Ranges:
+    """The calls that read."""
+
+    def __init__(self, backend: Backend) -> None:
+        self._backend = backend
+
+    def range(self, exchange: Exchange, message: bytes) -> None:
+        """KV.Range."""
+        request = RangeRequest.FromString(message)
+        if request.range_end:
+            _Paged(self._backend, request, _OneResponse(self._backend, exchange)).begin()
+        else:
+            self._one_key(exchange, request)
+
+    def range_stream(self, exchange: Exchange, message: bytes) -> None:
+        """KV.RangeStream."""
+        request = RangeRequest.FromString(message)
+        if request.sort_order == RangeRequest.DESCEND or (
+            request.sort_order and request.sort_target != RangeRequest.KEY
+        ):
+            exchange.finish(Status(Code.UNIMPLEMENTED, "RangeStream does not support custom sort orders"))
+        elif is_filtered(request):
+            exchange.finish(Status(Code.UNIMPLEMENTED, "RangeStream does not support revision filters"))
+        else:
+            _Paged(self._backend, request, _ManyResponses(self._backend, exchange)).begin()
+
+    def _one_key(self, exchange: Exchange, request: RangeRequest) -> None:
+        backend = self._backend
+
+        def done(item: Any) -> None:
+            if item[1] < 0:
+                exchange.fail(item)
+                return
+            kvs, more, count = item[2]
+            reply = backend.header_field(item[1]) + encoded(kvs, field=2)
+            exchange.reply(reply + _ending(more, count) if more or count else reply)
+
+        if request.revision or request.limit or request.sort_order or request.sort_target or is_filtered(request):
+            backend.submit([_RANGE, *range_arguments(request)], done)
+        else:
+            backend.submit([_RANGE, request.key, range_flags(request)], done)
+
+
+class _Sink(ABC):
+    """Where the rows of a read go.
+
+    Args:
+        backend: for headers and turns.
+        exchange: of the client.
+    """
+
+    def __init__(self, backend: Backend, exchange: Exchange) -> None:
+        self.backend = backend
+        self.exchange = exchange
+
+    @abstractmethod
+    def restart(self) -> bool:
+        """Forgets all rows. False: some have left already."""
+
+    @abstractmethod
+    def rows(self, kvs: Sequence[KeyValue], go_on: Callable[[], None]) -> None:
+        """Takes rows; calls ``go_on`` when it can take more."""
+
+    @abstractmethod
+    def end(self, revision: int, more: bool, count: int) -> None:
+        """There are no more."""
+
+
+class _OneResponse(_Sink):
+    """All rows in one message."""
+
+    def __init__(self, backend: Backend, exchange: Exchange) -> None:
+        super().__init__(backend, exchange)
+        self._parts: list[bytes] = []
+        self._bytes = 0
+
+    def restart(self) -> bool:
+        self._parts, self._bytes = [], 0
+        return True
+
+    def rows(self, kvs: Sequence[KeyValue], go_on: Callable[[], None]) -> None:
+        part = encoded(kvs, field=2)
+        self._parts.append(part)
+        self._bytes += len(part)
+        if self._bytes > MAX_RESPONSE_BYTES:
+            self.exchange.finish(Status.of(ResultTooLargeError()))
+        else:
+            go_on()
+
+    def end(self, revision: int, more: bool, count: int) -> None:
+        self.exchange.reply(b"".join((self.backend.header_field(revision), *self._parts, _ending(more, count))))
+
+
+class _ManyResponses(_Sink):
+    """Rows as they come, a message a slice; the header, ``more`` and ``count`` in the last one."""
+
+    def __init__(self, backend: Backend, exchange: Exchange) -> None:
+        super().__init__(backend, exchange)
+        self._has_sent = False
+
+    def restart(self) -> bool:
+        return not self._has_sent
+
+    def rows(self, kvs: Sequence[KeyValue], go_on: Callable[[], None]) -> None:
+        self._has_sent = True
+        self._send(encoded(kvs, field=2))
+        if self.exchange.queued_bytes <= MAX_QUEUED_BYTES:
+            go_on()
+            return
+
+        def drained() -> None:
+            self.exchange.on_drained = None
+            go_on()
+
+        self.exchange.on_drained = drained
+
+    def end(self, revision: int, more: bool, count: int) -> None:
+        self._send(self.backend.header_field(revision) + _ending(more, count))
+        self.exchange.finish()
+
+    def _send(self, range_response: bytes) -> None:
+        self.exchange.send(b"\x0a" + varint(len(range_response)) + range_response)
+
+
+class _Paged:
+    """One read under way.
+
+    Args:
+        backend: answers.
+        request: of the client.
+        sink: takes the rows.
+    """
+
+    def __init__(self, backend: Backend, request: RangeRequest, sink: _Sink) -> None:
+        self._backend = backend
+        self._sink = sink
+        self._arguments = range_arguments(request)
+        self._next = list(self._arguments)
+        self._wants_newest = request.revision <= 0
+        self._beginnings = 0
+        self._revision = 0
+        self._count = 0
+
+    def begin(self) -> None:
+        """Asks for the first page, or for everything where there are no pages."""
+        self._beginnings += 1
+        self._revision = 0
+        self._next = list(self._arguments)
+        self._next[1] |= RangeFlag.PAGED
+        self._ask()
+
+    def _ask(self) -> None:
+        self._backend.submit([_RANGE, *self._next], self._take)
+
+    def _take(self, item: Any) -> None:
+        exchange = self._sink.exchange
+        if exchange.is_over:
+            return
+        if is_error(item):
+            is_overtaken = self._revision and self._wants_newest and -item[1] == Code.OUT_OF_RANGE
+            if is_overtaken and self._beginnings < MAX_BEGINNINGS and self._sink.restart():
+                self.begin()
+            else:
+                exchange.fail(item)
+            return
+        kvs, more, count = item[2]
+        if not self._revision:
+            self._revision, self._count = item[1], count
+        self._slices(iter(kvs), kvs[-1][0] if more == CUT else None, len(kvs), bool(more))
+
+    def _slices(self, rows: Iterator[KeyValue], last_key: bytes | None, length: int, more: bool) -> None:
+        if self._sink.exchange.is_over:
+            return
+        part = list(islice(rows, SLICE_ROWS))
+        if part:
+            is_last = len(part) < SLICE_ROWS
+            self._sink.rows(part, lambda: self._after_slice(rows, last_key, length, more, is_last))
+        elif last_key is not None:
+            self._next_page(last_key, length)
+        else:
+            self._sink.end(self._revision, more, self._count)
+
+    def _after_slice(
+        self, rows: Iterator[KeyValue], last_key: bytes | None, length: int, more: bool, is_last: bool
+    ) -> None:
+        if is_last:
+            self._slices(rows, last_key, length, more)
+        else:
+            self._backend.call_later(0.0, lambda: self._slices(rows, last_key, length, more))
+
+    def _next_page(self, last_key: bytes, length: int) -> None:
+        self._next[0] = last_key + b"\0"
+        self._next[1] = int(self._next[1]) | _NEXT_PAGE
+        if self._next[3] > 0:
+            self._next[3] -= length
+        if self._wants_newest:
+            self._next[4] = self._revision
+        self._ask()
+
+
+def _ending(more: bool, count: int) -> bytes:
+    """``more`` and ``count`` of a RangeResponse."""
+    return (b"\x18\x01" if more else b"") + (b"\x20" + varint(count) if count else b"")

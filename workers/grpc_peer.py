@@ -1,0 +1,219 @@
+"""A gRPC client's connection: bytes of its transport to calls of services, answers to bytes."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import TYPE_CHECKING, Final
+
+from oarlock.gateway.grpc.calls import (
+    Call,
+    CallEnded,
+    CallOpened,
+    ConnectionEnded,
+    Event,
+    MessageReceived,
+    RequestReceived,
+    RequestsEnded,
+)
+from oarlock.gateway.grpc.connection import GrpcConnection
+from oarlock.gateway.grpc.status import OK, Status
+from oarlock.gateway.service import Exchange
+from oarlock.wire.errors import Code
+
+if TYPE_CHECKING:
+    from oarlock.workers.etcd_door import EtcdDoor
+
+SLOW_READER: Final = Status(Code.RESOURCE_EXHAUSTED, "oarlock: the client reads too slowly")
+
+
+class GrpcExchange(Exchange):
+    """A call on such a connection."""
+
+    __slots__ = ("_call", "_peer")
+
+    def __init__(self, peer: GrpcPeer, call: Call) -> None:
+        # Not super().__init__(): it costs a tenth of a small call.
+        self.on_message = self.on_requests_ended = self.on_drained = self.on_ended = None
+        self._peer = peer
+        self._call = call
+
+    def metadata(self, name: str) -> str | bytes | None:
+        """The first metadata value under ``name``."""
+        return self._call.request.value(name)
+
+    @property
+    def is_over(self) -> bool:
+        """Whether nothing can be sent any more."""
+        return self._call.is_over
+
+    @property
+    def queued_bytes(self) -> int:
+        """Bytes that wait for the client to read."""
+        return self._peer.connection.queued_bytes(self._call)
+
+    def reply(self, message: bytes) -> None:
+        """Ends the call with one message."""
+        peer = self._peer
+        peer.connection.reply(self._call, message)
+        if not peer.is_dirty:
+            peer.mark()
+
+    def send(self, message: bytes) -> None:
+        """Sends one message of several."""
+        peer = self._peer
+        if not self._call.is_over and not peer.connection.send(self._call, message):
+            self._cut_off()
+        if not peer.is_dirty:
+            peer.mark()
+
+    def finish(self, status: Status = OK) -> None:
+        """Ends the call with a status."""
+        peer = self._peer
+        if not self._call.is_over:
+            peer.door.count_failure(self._call.method, status)
+        peer.connection.finish(self._call, status)
+        if not peer.is_dirty:
+            peer.mark()
+
+    def _cut_off(self) -> None:
+        """The client reads too slowly, and its call was ended by the connection."""
+        if self.on_ended is not None:
+            self.on_ended(SLOW_READER)
+
+
+class GrpcPeer(asyncio.Protocol):
+    """Drives a `GrpcConnection`. What it has to write leaves at the end of the worker's turn (``flush``).
+
+    Invariants:
+    1. ``is_dirty`` says whether the door has it in its list of those with something to write.
+    2. At most one timer is set, at or before the connection's ``wake_at_s``.
+
+    Args:
+        door: that it came through.
+        transport: connected.
+    """
+
+    def __init__(self, door: EtcdDoor, transport: asyncio.Transport) -> None:
+        self.door = door
+        self.connection = GrpcConnection(
+            door.methods,
+            time.monotonic(),
+            limits=door.limits,
+            message_limits=door.message_limits,
+            policy=door.keepalive,
+        )
+        self.is_dirty = False
+        self._transport = transport
+        self._is_paused = False
+        self._timer: asyncio.TimerHandle | None = None
+        self._timer_at_s = 0.0
+        self.mark()  # our SETTINGS
+
+    def mark(self) -> None:
+        """There is something to write, or the time to wake up has changed."""
+        if not self.is_dirty:
+            self.is_dirty = True
+            self.door.mark(self)
+
+    # What the transport tells
+
+    def data_received(self, data: bytes) -> None:
+        """Takes what came."""
+        self._handle(self.connection.receive(bytes(data), time.monotonic()))
+
+    def pause_writing(self) -> None:
+        """The client does not read fast enough."""
+        self._is_paused = True
+
+    def resume_writing(self) -> None:
+        """It has read."""
+        self._is_paused = False
+        self.mark()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """It is gone; so are its calls."""
+        self.door.forget(self)
+        if self._timer is not None:
+            self._timer.cancel()
+        self._handle(self.connection.lost())
+
+    # What the door tells
+
+    def flush(self) -> None:
+        """Writes what there is to write, as far as the transport takes it."""
+        self.is_dirty = False
+        transport, connection = self._transport, self.connection
+        if transport.is_closing():
+            return
+        while not self._is_paused:
+            output = connection.take_output()
+            if not output:
+                break
+            transport.write(output)
+            for call in connection.take_drained():
+                self._drained(call)
+        if connection.is_over:
+            transport.close()
+            return
+        wake_at_s = connection.wake_at_s
+        if wake_at_s is not None and (self._timer is None or wake_at_s < self._timer_at_s):
+            self._set_timer(wake_at_s)
+
+    def shut_down(self) -> None:
+        """No new calls: those that are open are answered, and then the connection ends."""
+        self._handle(self.connection.shut_down(time.monotonic()))
+
+    def close(self) -> None:
+        """Ends it now; what is written leaves first."""
+        self._handle(self.connection.close())
+        self.flush()
+        self._transport.close()
+
+    # Inside
+
+    def _handle(self, events: list[Event]) -> None:
+        for event in events:
+            if type(event) is RequestReceived:
+                call = event.call
+                exchange = call.context = GrpcExchange(self, call)
+                self.door.call(call, exchange, event.message)
+            elif isinstance(event, ConnectionEnded):
+                continue  # flush sees it
+            elif isinstance(event, CallOpened):
+                event.call.context = GrpcExchange(self, event.call)
+                self.door.call(event.call, event.call.context, None)
+            else:
+                self._tell(event)
+        if not self.is_dirty:
+            self.mark()
+
+    def _tell(self, event: MessageReceived | RequestsEnded | CallEnded | RequestReceived) -> None:
+        exchange = event.call.context
+        assert isinstance(exchange, GrpcExchange)
+        if isinstance(event, MessageReceived):
+            if exchange.on_message is not None:
+                self.door.guarded(exchange, exchange.on_message, event.message)
+        elif isinstance(event, RequestsEnded):
+            if exchange.on_requests_ended is not None:
+                self.door.guarded(exchange, exchange.on_requests_ended)
+        elif isinstance(event, CallEnded):
+            self.door.count_failure(event.call.method, event.status)
+            if exchange.on_ended is not None:
+                self.door.guarded(exchange, exchange.on_ended, event.status)
+
+    def _drained(self, call: Call) -> None:
+        exchange = call.context
+        if isinstance(exchange, GrpcExchange) and exchange.on_drained is not None:
+            self.door.guarded(exchange, exchange.on_drained)
+
+    def _set_timer(self, at_s: float) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer_at_s = at_s
+        delay_s = max(0.0, at_s - time.monotonic())
+        self._timer = asyncio.get_running_loop().call_later(delay_s, self._wake)
+
+    def _wake(self) -> None:
+        self._timer = None
+        self._handle(self.connection.tick(time.monotonic()))
