@@ -279,8 +279,9 @@ class WatchResponse:
 
 def member(wire: list[Any]) -> Member:
     """The Member that travelled as ``wire``."""
-    member_id, name, peer_urls, native_urls, is_learner = wire
-    return Member(member_id, name, tuple(peer_urls), tuple(native_urls), bool(is_learner))
+    member_id, name, peer_urls, native_urls, is_learner, *later = wire
+    client_urls = later[0] if later else ()
+    return Member(member_id, name, tuple(peer_urls), tuple(native_urls), bool(is_learner), tuple(client_urls))
 
 
 def key_value(wire: list[Any]) -> KeyValue:

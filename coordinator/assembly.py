@@ -246,6 +246,7 @@ def _following(
         settings["name"],
         advertised_urls(settings),
         tuple(settings["advertise_native_urls"] or settings["listen_native_urls"]),
+        tuple(settings["advertise_client_urls"] or settings["listen_client_urls"]),
     )
     return Following(
         core.members,

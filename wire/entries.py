@@ -20,7 +20,8 @@ class EntryKind(IntEnum):
     LEASE_REVOKE = 3
     MEMBERSHIP = 4
     MEMBER_ATTRIBUTES = 5
-    """What a member tells of itself: msgpack ``[member_id, name, peer_urls, native_urls]``; see ``wire.members``."""
+    """What a member tells of itself: msgpack ``[member_id, name, peer_urls, native_urls, client_urls]``; see
+    ``wire.members``."""
 
 
 class Entry(NamedTuple):

@@ -25,8 +25,8 @@ CORRUPT                                                         [11]: the host's
                                                                 members' are: serve nobody any more
 ==============  ==============================================  ================================================
 
-Actions of MEMBERS, with their arguments and results (``members`` is ``[[id, name, peer_urls, native_urls, is_learner],
-...]`` in the order of ids):
+Actions of MEMBERS, with their arguments and results (``members`` is ``[[id, name, peer_urls, native_urls, is_learner,
+client_urls], ...]`` in the order of ids):
 
 - ``list`` [linearizable]: members
 - ``add`` [name, peer_urls, is_learner]: [member, members, [cluster_id, initial members]]

@@ -1,9 +1,9 @@
 """The members of a cluster as replicated state: a function of the log, kept by every coordinator and every replica.
 
 Two kinds of entries change it. MEMBERSHIP entries say who votes and who learns; their payload is the Raft core's,
-``[[voters, learners], [change, member, context]]``, the context being the ``[name, peer_urls, native_urls]`` of a
-member that is added or updated. MEMBER_ATTRIBUTES entries are what a member publishes of itself once it has started;
-a member without a name has not started yet (etcd: publish).
+``[[voters, learners], [change, member, context]]``, the context being the ``[name, peer_urls, native_urls,
+client_urls]`` of a member that is added or updated. MEMBER_ATTRIBUTES entries are what a member publishes of itself once
+it has started; a member without a name has not started yet (etcd: publish).
 """
 
 from __future__ import annotations
@@ -22,11 +22,15 @@ _MAX_ID: Final = 2**64 - 1
 
 
 class Attributes(NamedTuple):
-    """What is known of a member: all of it empty at first but ``peer_urls``."""
+    """What is known of a member: all of it empty at first but ``peer_urls``.
+
+    ``native_urls`` is where our clients reach it, ``client_urls`` where etcd's do.
+    """
 
     name: str = ""
     peer_urls: tuple[str, ...] = ()
     native_urls: tuple[str, ...] = ()
+    client_urls: tuple[str, ...] = ()
 
 
 class Member(NamedTuple):
@@ -37,6 +41,7 @@ class Member(NamedTuple):
     peer_urls: tuple[str, ...]
     native_urls: tuple[str, ...]
     is_learner: bool
+    client_urls: tuple[str, ...] = ()
 
 
 class _Change(IntEnum):
@@ -69,10 +74,11 @@ class Members:
 
     def listed(self) -> list[Member]:
         """The members in the order of their ids."""
-        return [
-            Member(member_id, *self.attributes[member_id], member_id in self.learners)
-            for member_id in sorted(self.attributes)
-        ]
+        return [self._member(member_id) for member_id in sorted(self.attributes)]
+
+    def _member(self, member_id: int) -> Member:
+        name, peer_urls, native_urls, client_urls = self.attributes[member_id]
+        return Member(member_id, name, peer_urls, native_urls, member_id in self.learners, client_urls)
 
     def apply_membership(self, payload: bytes) -> None:
         """Follows a committed MEMBERSHIP entry.
@@ -190,12 +196,13 @@ def _unpack(payload: bytes, what: str) -> Any:
 
 
 def _attributes(fields: Sequence[Any]) -> Attributes:
-    if len(fields) != 3 or type(fields[0]) is not str:
-        raise _malformed("member attributes", "they are [name, peer_urls, native_urls]")
+    """From values as they travel; those of an earlier release end before ``client_urls``."""
+    if not 3 <= len(fields) <= 4 or type(fields[0]) is not str:
+        raise _malformed("member attributes", "they are [name, peer_urls, native_urls, client_urls]")
     for urls in fields[1:]:
         if not isinstance(urls, list | tuple) or not all(type(url) is str for url in urls):
             raise _malformed("member attributes", "URLs are a list of texts")
-    return Attributes(fields[0], tuple(fields[1]), tuple(fields[2]))
+    return Attributes(fields[0], *map(tuple, fields[1:]))
 
 
 def _id(value: Any) -> int:

@@ -41,9 +41,9 @@ operation                 arguments (defaults)                                  
 - An *operation in a transaction* is ``[operation, *arguments]`` with RANGE, PUT, DELETE or TXN; its *response* is
   ``[operation, revision, result]``.
 - An *event* is ``[type, kv, previous kv or None]``; the kv of a deletion has only key and mod_revision.
-- *members* are ``[id, name, peer_urls, native_urls, is_learner]`` each, in the order of their ids; the name of one that
-  has not started yet is empty. *Initial members* are ``[id, name, peer_urls]`` each. Replies to MEMBER operations have
-  revision 0 (etcd likewise).
+- *members* are ``[id, name, peer_urls, native_urls, is_learner, client_urls]`` each, in the order of their ids; the
+  name of one that has not started yet is empty, and one of an earlier release ends before ``client_urls``. *Initial
+  members* are ``[id, name, peer_urls]`` each. Replies to MEMBER operations have revision 0 (etcd likewise).
 - ``range_end`` is etcd's: empty for one key, a single zero byte for all keys from ``key`` on.
 """
 

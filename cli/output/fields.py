@@ -131,8 +131,9 @@ class FieldsPrinter(Printer):
                 ("ID", member.id),
                 ("Name", quote(member.name)),
                 *(("PeerURL", quote(url)) for url in member.peer_urls),
-                *(("ClientURL", quote(url)) for url in member.native_urls),
+                *(("ClientURL", quote(url)) for url in member.client_urls),
                 ("IsLearner", _bool(member.is_learner)),
+                *(("NativeURL", quote(url)) for url in member.native_urls),
                 end="\n",
             )
 

@@ -173,8 +173,9 @@ class JsonPrinter(Printer):
             ID=self._id(member.id),
             name=member.name,
             peerURLs=member.peer_urls,
-            clientURLs=member.native_urls,
+            clientURLs=member.client_urls,
             isLearner=member.is_learner,
+            nativeURLs=member.native_urls,
         )
 
     def _member_header(self, header: Header) -> dict[str, Any]:

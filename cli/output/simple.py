@@ -52,13 +52,13 @@ def status_row(item: EndpointStatus) -> list[str]:
 
 
 def member_row(member: Member) -> list[str]:
-    """The columns of ``member list``."""
+    """The columns of etcdctl's ``member list``."""
     return [
         f"{member.id:x}",
         "started" if member.name else "unstarted",
         member.name,
         ",".join(member.peer_urls),
-        ",".join(member.native_urls),
+        ",".join(member.client_urls),
         str(member.is_learner).lower(),
     ]
 

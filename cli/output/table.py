@@ -90,8 +90,8 @@ class TablePrinter(Printer):
         self.write(render(titles, rows).encode())
 
     def member_list(self, result: MemberList) -> None:
-        titles = ("ID", "Status", "Name", "Peer Addrs", "Client Addrs", "Is Learner")
-        self._print(titles, [member_row(member) for member in result.members])
+        titles = ("ID", "Status", "Name", "Peer Addrs", "Client Addrs", "Is Learner", "Native Addrs")
+        self._print(titles, [[*member_row(member), ",".join(member.native_urls)] for member in result.members])
 
     def endpoint_status(self, results: Sequence[EndpointStatus]) -> None:
         self._print(_STATUS_TITLES, [status_row(item) for item in results])

@@ -13,6 +13,7 @@ from tests.model.kv_model import KvModel
 
 T = TypeVar("T")
 CLUSTER, MEMBER, TERM = 0xC1, 0xABCDEF0123, 2
+HTTP = "http://127.0.0.1"
 OTHER_MEMBER, NEW_MEMBER = 0xBCDEF01234, 0xCDEF012345
 
 
@@ -27,8 +28,15 @@ class ModelClient(Client):
         self.next_lease = 0x1000
         self.time_left_s: dict[int, int] = {}
         self.members: dict[int, list[Any]] = {
-            MEMBER: [MEMBER, "m1", ["tcp://127.0.0.1:2380"], ["tcp://127.0.0.1:2378"], False],
-            OTHER_MEMBER: [OTHER_MEMBER, "m2", ["tcp://127.0.0.1:2390"], ["tcp://127.0.0.1:2388"], False],
+            MEMBER: [MEMBER, "m1", ["tcp://127.0.0.1:2380"], ["tcp://127.0.0.1:2378"], False, [f"{HTTP}:2379"]],
+            OTHER_MEMBER: [
+                OTHER_MEMBER,
+                "m2",
+                ["tcp://127.0.0.1:2390"],
+                ["tcp://127.0.0.1:2388"],
+                False,
+                [f"{HTTP}:2389"],
+            ],
         }
 
     def close(self) -> None:

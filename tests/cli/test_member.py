@@ -12,8 +12,8 @@ from oarlock.wire.operations import Op
 from tests.cli.conftest import Run
 from tests.cli.stand_in import CLUSTER, MEMBER, NEW_MEMBER, OTHER_MEMBER
 
-M1 = "abcdef0123, started, m1, tcp://127.0.0.1:2380, tcp://127.0.0.1:2378, false\n"
-M2 = "bcdef01234, started, m2, tcp://127.0.0.1:2390, tcp://127.0.0.1:2388, false\n"
+M1 = "abcdef0123, started, m1, tcp://127.0.0.1:2380, http://127.0.0.1:2379, false\n"
+M2 = "bcdef01234, started, m2, tcp://127.0.0.1:2390, http://127.0.0.1:2389, false\n"
 URLS = "--peer-urls=http://127.0.0.1:2400"
 
 
@@ -28,14 +28,14 @@ def test_a_member_that_has_not_started_has_neither_name_nor_client_address(oarlo
 
 
 def test_members_as_a_table(oarlock: Run) -> None:
-    assert oarlock("member", "list", "-w", "table").out.decode() == (
-        "+------------+---------+------+----------------------+----------------------+------------+\n"
-        "|     ID     | STATUS  | NAME |      PEER ADDRS      |     CLIENT ADDRS     | IS LEARNER |\n"
-        "+------------+---------+------+----------------------+----------------------+------------+\n"
-        "| abcdef0123 | started |   m1 | tcp://127.0.0.1:2380 | tcp://127.0.0.1:2378 |      false |\n"
-        "| bcdef01234 | started |   m2 | tcp://127.0.0.1:2390 | tcp://127.0.0.1:2388 |      false |\n"
-        "+------------+---------+------+----------------------+----------------------+------------+\n"
-    )
+    assert oarlock("member", "list", "-w", "table").out.decode().splitlines() == [
+        "+------------+---------+------+----------------------+-----------------------+------------+----------------------+",
+        "|     ID     | STATUS  | NAME |      PEER ADDRS      |     CLIENT ADDRS      | IS LEARNER |     NATIVE ADDRS     |",
+        "+------------+---------+------+----------------------+-----------------------+------------+----------------------+",
+        "| abcdef0123 | started |   m1 | tcp://127.0.0.1:2380 | http://127.0.0.1:2379 |      false | tcp://127.0.0.1:2378 |",
+        "| bcdef01234 | started |   m2 | tcp://127.0.0.1:2390 | http://127.0.0.1:2389 |      false | tcp://127.0.0.1:2388 |",
+        "+------------+---------+------+----------------------+-----------------------+------------+----------------------+",
+    ]
 
 
 def test_members_in_fields(oarlock: Run) -> None:
@@ -45,7 +45,8 @@ def test_members_in_fields(oarlock: Run) -> None:
         .startswith(
             f'"ClusterID" : {CLUSTER}\n"MemberID" : {MEMBER}\n"RaftTerm" : 2\n'
             f'"ID" : {MEMBER}\n"Name" : "m1"\n"PeerURL" : "tcp://127.0.0.1:2380"\n'
-            '"ClientURL" : "tcp://127.0.0.1:2378"\n"IsLearner" : false\n\n"ID" : '
+            '"ClientURL" : "http://127.0.0.1:2379"\n"IsLearner" : false\n'
+            '"NativeURL" : "tcp://127.0.0.1:2378"\n\n"ID" : '
         )
     )
 
@@ -57,7 +58,8 @@ def test_members_in_json_with_ids_as_numbers_or_hexadecimal(oarlock: Run) -> Non
         "ID": OTHER_MEMBER,
         "name": "m2",
         "peerURLs": ["tcp://127.0.0.1:2390"],
-        "clientURLs": ["tcp://127.0.0.1:2388"],
+        "clientURLs": ["http://127.0.0.1:2389"],
+        "nativeURLs": ["tcp://127.0.0.1:2388"],
     }
     listed = json.loads(oarlock("member", "list", "-w", "json", "--hex").out)
     assert (listed["header"]["cluster_id"], listed["members"][1]["ID"]) == ("c1", "bcdef01234")

@@ -59,6 +59,7 @@ def test_one_command_makes_a_voter_of_a_new_server(first: Server, second: Server
         member = wait_for_voter(client, "second")
         assert member.peer_urls == (second.peer_url,)
         assert member.native_urls == (f"tcp://{second.native_endpoint}",)
+        assert member.client_urls == (second.client_url,)
         with oarlock.connect(second.native_endpoint, timeout_s=20) as other:
             found = other.get("k", min_revision=client.revision)
             assert found is not None

@@ -46,7 +46,9 @@ def test_an_added_learner_has_no_name_until_it_publishes_one() -> None:
     follow(members, addition)
     assert members.learners == (addition.member,)
     assert members.attributes[addition.member] == Attributes("", ("tcp://h4:1",))
-    members.apply_attributes(encode_published(addition.member, Attributes("m4", ("tcp://h4:1",), ("tcp://h4:2",))))
+    members.apply_attributes(
+        encode_published(addition.member, Attributes("m4", ("tcp://h4:1",), ("tcp://h4:2",), ("http://h4:3",)))
+    )
     assert members.attributes[addition.member].name == "m4"
 
 
@@ -143,6 +145,12 @@ def test_no_bytes_change_a_registry_in_part(payload: bytes) -> None:
         members.validate()
 
 
+def test_attributes_of_an_earlier_release_have_no_client_urls() -> None:
+    members = three()
+    members.apply_attributes(msgpack.packb([1, "m1", ["tcp://h1:1"], ["tcp://h1:2"]]))
+    assert members.attributes[1] == Attributes("m1", ("tcp://h1:1",), ("tcp://h1:2",))
+
+
 def test_attributes_survive_as_a_context() -> None:
-    attributes = Attributes("m1", ("tcp://a:1", "tcp://b:1"), ("tcp://a:2",))
+    attributes = Attributes("m1", ("tcp://a:1", "tcp://b:1"), ("tcp://a:2",), ("http://a:3",))
     assert decode_attributes(encode_attributes(attributes)) == attributes
