@@ -2,8 +2,8 @@
 
 Two kinds of entries change it. MEMBERSHIP entries say who votes and who learns; their payload is the Raft core's,
 ``[[voters, learners], [change, member, context]]``, the context being the ``[name, peer_urls, native_urls,
-client_urls]`` of a member that is added or updated. MEMBER_ATTRIBUTES entries are what a member publishes of itself once
-it has started; a member without a name has not started yet (etcd: publish).
+client_urls]`` of a member that is added or updated. MEMBER_ATTRIBUTES entries are what a member publishes of itself
+once it has started; a member without a name has not started yet (etcd: publish).
 """
 
 from __future__ import annotations

@@ -15,6 +15,14 @@ from tests.cli.stand_in import CLUSTER, MEMBER, NEW_MEMBER, OTHER_MEMBER
 M1 = "abcdef0123, started, m1, tcp://127.0.0.1:2380, http://127.0.0.1:2379, false\n"
 M2 = "bcdef01234, started, m2, tcp://127.0.0.1:2390, http://127.0.0.1:2389, false\n"
 URLS = "--peer-urls=http://127.0.0.1:2400"
+TABLE = """\
++------------+---------+------+----------------------+-----------------------+------------+----------------------+
+|     ID     | STATUS  | NAME |      PEER ADDRS      |     CLIENT ADDRS      | IS LEARNER |     NATIVE ADDRS     |
++------------+---------+------+----------------------+-----------------------+------------+----------------------+
+| abcdef0123 | started |   m1 | tcp://127.0.0.1:2380 | http://127.0.0.1:2379 |      false | tcp://127.0.0.1:2378 |
+| bcdef01234 | started |   m2 | tcp://127.0.0.1:2390 | http://127.0.0.1:2389 |      false | tcp://127.0.0.1:2388 |
++------------+---------+------+----------------------+-----------------------+------------+----------------------+
+"""
 
 
 def test_members_in_simple_columns(oarlock: Run) -> None:
@@ -28,14 +36,7 @@ def test_a_member_that_has_not_started_has_neither_name_nor_client_address(oarlo
 
 
 def test_members_as_a_table(oarlock: Run) -> None:
-    assert oarlock("member", "list", "-w", "table").out.decode().splitlines() == [
-        "+------------+---------+------+----------------------+-----------------------+------------+----------------------+",
-        "|     ID     | STATUS  | NAME |      PEER ADDRS      |     CLIENT ADDRS      | IS LEARNER |     NATIVE ADDRS     |",
-        "+------------+---------+------+----------------------+-----------------------+------------+----------------------+",
-        "| abcdef0123 | started |   m1 | tcp://127.0.0.1:2380 | http://127.0.0.1:2379 |      false | tcp://127.0.0.1:2378 |",
-        "| bcdef01234 | started |   m2 | tcp://127.0.0.1:2390 | http://127.0.0.1:2389 |      false | tcp://127.0.0.1:2388 |",
-        "+------------+---------+------+----------------------+-----------------------+------------+----------------------+",
-    ]
+    assert oarlock("member", "list", "-w", "table").out.decode() == TABLE
 
 
 def test_members_in_fields(oarlock: Run) -> None:
