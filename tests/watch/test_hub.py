@@ -10,7 +10,8 @@ from oarlock.wire.errors import LearnerRefusesError
 from oarlock.wire.frames import TOKEN_BYTES
 from oarlock.wire.operations import EventType, WatchFlag, prefix_end
 from oarlock.workers.watch import hub as hub_module
-from oarlock.workers.watch.hub import FIRST_PROGRESS_S, MAX_PROGRESS_S, WatchHub
+from oarlock.workers.watch.groups import FIRST_PROGRESS_S
+from oarlock.workers.watch.hub import MAX_PROGRESS_S, WatchHub
 
 PUT, DELETE = int(EventType.PUT), int(EventType.DELETE)
 
