@@ -6,7 +6,7 @@ PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
 SUBPACKAGES := wire storage coordinator gateway workers host cli loadgen
 TYPES := build/types/oarlock
 
-.PHONY: help run test lint types protos bench bench-compare bench-cluster performance soak clean setup setup-test
+.PHONY: help run test lint types protos bench bench-compare bench-cluster bench-etcd performance soak clean setup setup-test
 
 help:
 	@echo 'make run      a server in the foreground, data in ./data; flags by ARGS="--workers 2"'
@@ -15,6 +15,7 @@ help:
 	@echo 'make protos   the Python modules of gateway/proto/*.proto'
 	@echo 'make bench    the figures of docs/performance.md on this machine'
 	@echo 'make bench-compare, bench-cluster   one member against etcd, and three'
+	@echo 'make bench-etcd   the etcd front door against etcd, by etcd'"'"'s own tool'
 	@echo 'make performance   all three, into docs/performance.md'
 	@echo 'make soak     the long fault campaigns'
 	@echo 'make clean    what was built, not the environment'
@@ -77,6 +78,11 @@ bench-compare: setup-test
 
 bench-cluster: setup-test
 	$(BIN)/python -m oarlock.loadgen.cluster_suite $(ARGS)
+
+# What was measured goes to its place in docs/performance.md at once.
+bench-etcd: setup-test
+	$(BIN)/python -m oarlock.loadgen.door_suite $(ARGS)
+	$(BIN)/python -m oarlock.loadgen.write_page build/etcd.json
 
 performance: bench bench-compare bench-cluster
 	$(BIN)/python -m oarlock.loadgen.write_page build/bench.json build/compare.json build/cluster.json

@@ -62,15 +62,16 @@ class Settings:
         return machine | {"rounds": f"{self.rounds} of {self.seconds:g} s each"}
 
 
-def comparison_options(*, rounds: int, seconds: float, serve: str, output: str) -> Callable[[Command], Command]:
-    """The options that all comparisons have, with these defaults."""
+def comparison_options(
+    *, rounds: int, seconds: float, serve: str, output: str, connections: int | None = CONNECTIONS
+) -> Callable[[Command], Command]:
+    """The options that all comparisons have, with these defaults; no option for connections where they are None."""
     options = [
         click.option("--quick", is_flag=True, help="One short round, to try it out."),
         click.option("--rounds", default=rounds, show_default=True, type=click.IntRange(1), help="How often."),
         click.option("--seconds", default=seconds, show_default=True, help="Of each load in a round."),
         click.option("--etcd", type=click.Path(path_type=Path, dir_okay=False), help="The etcd program."),
         click.option("--no-etcd", is_flag=True, help="Oarlock alone."),
-        click.option("--etcd-connections", default=CONNECTIONS, show_default=True, help="Of the load on etcd."),
         click.option(
             "--directory", type=click.Path(path_type=Path, file_okay=False, exists=True), help="For the data."
         ),
@@ -79,6 +80,10 @@ def comparison_options(*, rounds: int, seconds: float, serve: str, output: str) 
             "--serve", default=serve, show_default=True, help="Further arguments of oarlock serve, as one text."
         ),
     ]
+    if connections is not None:
+        options.append(
+            click.option("--etcd-connections", default=connections, show_default=True, help="Of the load on etcd.")
+        )
 
     def decorate(command: Command) -> Command:
         for option in reversed(options):
@@ -98,7 +103,7 @@ def settings_of(options: dict[str, Any]) -> Settings:
         1 if options["quick"] else options["rounds"],
         0.5 if options["quick"] else options["seconds"],
         None if options["no_etcd"] else find_etcd(options["etcd"]),
-        options["etcd_connections"],
+        options.get("etcd_connections", CONNECTIONS),
         tuple(options["serve"].split()),
     )
 

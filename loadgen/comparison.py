@@ -6,8 +6,9 @@ samples that are neighbours in time; several rounds give its spread. Who goes fi
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from statistics import median
 from typing import Any, Final, Protocol
 
@@ -25,6 +26,8 @@ class Task:
         is_put: puts, else reads of single keys.
         serializable: reads from the member that is asked, perhaps behind; else linearizable.
         leader_only: requests go to the leader alone, else to all members in turn.
+        connections: which the requests share; None leaves that to the contender.
+        watchers: watches of the one key that is put, each with a stream of its own: the load is their events then.
     """
 
     name: str
@@ -32,6 +35,8 @@ class Task:
     is_put: bool = True
     serializable: bool = False
     leader_only: bool = False
+    connections: int | None = None
+    watchers: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,9 +45,10 @@ class Sample:
 
     Attributes:
         rate: requests a second.
-        p50_ms, p99_ms: latencies.
+        p50_ms, p99_ms: latencies; 0 where none were taken.
         generator_us: processor time of the load generator, a request, in microseconds.
-        servers_us: processor time of all processes of the system, a request, in microseconds.
+        servers_us: processor time of all processes of the system, a request, in microseconds; a contender may leave
+            it to ``compare``.
         bystander_percent: what the other system used meanwhile, in percent of a core; it should be next to nothing.
     """
 
@@ -64,6 +70,10 @@ class Contender(Protocol):
         """Processor time of all its processes, in seconds."""
 
 
+_RATIOS: Final = {"ratio": "rate", "p50_ratio": "p50_ms", "p99_ratio": "p99_ms"}
+"""The ratios in the data of a comparison, and of which figure each is."""
+
+
 @dataclass(frozen=True, slots=True)
 class Comparison:
     """The samples of a task by system, in order of rounds; as many of each system, and one at least."""
@@ -71,19 +81,20 @@ class Comparison:
     task: Task
     samples: dict[str, list[Sample]] = field(default_factory=dict)
 
-    def ratios(self) -> list[float]:
-        """Our rate divided by theirs, round by round; nothing where only one system ran."""
+    def ratios(self, figure: str = "rate") -> list[float]:
+        """Our figure of a sample divided by theirs, round by round; nothing where one system has none."""
         if self.samples.keys() != {OURS, THEIRS}:
             return []
         pairs = zip(self.samples[OURS], self.samples[THEIRS], strict=True)
-        return [ours.rate / theirs.rate for ours, theirs in pairs]
+        values = [(getattr(ours, figure), getattr(theirs, figure)) for ours, theirs in pairs]
+        return [ours / theirs for ours, theirs in values] if all(map(all, values)) else []
 
     def as_data(self) -> dict[str, Any]:
         """Plain values, ready for JSON: medians over the rounds, and every sample."""
-        ratios = self.ratios()
         data: dict[str, Any] = {"task": asdict(self.task)}
-        if ratios:
-            data["ratio"] = {"median": median(ratios), "lowest": min(ratios), "highest": max(ratios)}
+        for name, figure in _RATIOS.items():
+            if ratios := self.ratios(figure):
+                data[name] = {"median": median(ratios), "lowest": min(ratios), "highest": max(ratios)}
         data["systems"] = {name: _medians(samples) for name, samples in self.samples.items()}
         data["samples"] = {name: [asdict(sample) for sample in samples] for name, samples in self.samples.items()}
         return data
@@ -127,14 +138,13 @@ async def compare(
 async def _sample(contenders: dict[str, Contender], name: str, task: Task, seconds: float) -> Sample:
     """One load, with the processor time of both systems during it."""
     before = {each: contender.cpu_s() for each, contender in contenders.items()}
+    begin_s = time.monotonic()
     sample = await contenders[name].press(task, seconds)
+    elapsed_s = time.monotonic() - begin_s
     used = {each: contender.cpu_s() - before[each] for each, contender in contenders.items()}
-    requests = max(1.0, sample.rate * seconds)
-    return Sample(
-        sample.rate,
-        sample.p50_ms,
-        sample.p99_ms,
-        sample.generator_us,
-        used.pop(name) / requests * 1e6,
-        sum(used.values()) / seconds * 100,
+    servers_us = used.pop(name) / max(1.0, sample.rate * seconds) * 1e6
+    return replace(
+        sample,
+        servers_us=sample.servers_us or servers_us,
+        bystander_percent=sum(used.values()) / elapsed_s * 100,
     )

@@ -26,7 +26,21 @@ def build_etcd_load(target: Path) -> Path:
     Raises:
         RuntimeError: there is no Go, or it does not build.
     """
-    newest = max(path.stat().st_mtime for path in SOURCE.iterdir())
+    return build_go(SOURCE, ".", target)
+
+
+def build_go(source: Path, package: str, target: Path) -> Path:
+    """A Go program, built to ``target`` unless that is there and no older than its source. Needs Go, and its modules.
+
+    Args:
+        source: the folder of its module.
+        package: the package to build: "." or one that the module requires.
+        target: the program.
+
+    Raises:
+        RuntimeError: there is no Go, or it does not build.
+    """
+    newest = max(path.stat().st_mtime for path in source.iterdir())
     if target.is_file() and target.stat().st_mtime >= newest:
         return target
     go = shutil.which("go")
@@ -34,8 +48,8 @@ def build_etcd_load(target: Path) -> Path:
         raise RuntimeError(
             "the load on etcd is a Go program, and there is no Go here: install it, or leave etcd out with --no-etcd"
         )
-    command = [go, "build", "-trimpath", "-buildvcs=false", "-o", str(target.resolve()), "."]
-    built = subprocess.run(command, cwd=SOURCE, capture_output=True, text=True, timeout=BUILD_TIMEOUT_S, check=False)
+    command = [go, "build", "-trimpath", "-buildvcs=false", "-o", str(target.resolve()), package]
+    built = subprocess.run(command, cwd=source, capture_output=True, text=True, timeout=BUILD_TIMEOUT_S, check=False)
     if built.returncode:
         raise RuntimeError(f"the load on etcd does not build: {built.stderr.strip()}")
     return target

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from oarlock.loadgen.comparison import Comparison
 from oarlock.loadgen.measurements import Row
@@ -52,22 +52,37 @@ def markdown(figures: dict[str, Any]) -> str:
     return "\n".join(lines) + "\n"
 
 
+_COLUMNS: Final = {
+    "requests/s": "rate",
+    "median, ms": "p50_ms",
+    "99 %, ms": "p99_ms",
+    "servers, µs": "servers_us",
+    "client, µs": "generator_us",
+}
+_RATIOS: Final = {
+    "ratio (lowest to highest)": "ratio",
+    "of medians": "p50_ratio",
+    "of 99 %": "p99_ratio",
+}
+
+
 def _comparison_table(comparisons: Sequence[dict[str, Any]]) -> list[str]:
-    """A line a task and system, and the ratio on the first line of a task."""
-    lines = [
-        "| load | system | requests/s | median, ms | 99 %, ms | servers, µs | client, µs | ratio (lowest to highest) |",
-        "|---|---|---:|---:|---:|---:|---:|---:|",
-    ]
+    """A line a task and system, and the ratios on the first line of a task."""
+    names = ["load", "system", *_COLUMNS, *_RATIOS]
+    lines = [f"| {' | '.join(names)} |", f"|---|---|{'---:|' * (len(names) - 2)}"]
     for comparison in comparisons:
-        ratio = comparison.get("ratio")
-        shown = f"{ratio['median']:.2f} ({ratio['lowest']:.2f} to {ratio['highest']:.2f})" if ratio else ""
         title = comparison["task"]["name"]
+        ratios = [_ratio(comparison.get(name)) for name in _RATIOS.values()]
         for system, sample in comparison["systems"].items():
-            names = ("rate", "p50_ms", "p99_ms", "servers_us", "generator_us")
-            cells = " | ".join(_figure(sample[name]) for name in names)
-            lines.append(f"| {title} | {system} | {cells} | {shown} |")
-            title = shown = ""
+            figures = [_figure(sample[name]) if sample[name] else "" for name in _COLUMNS.values()]
+            lines.append(f"| {' | '.join([title, system, *figures, *ratios])} |")
+            title, ratios = "", [""] * len(_RATIOS)
     return lines
+
+
+def _ratio(ratio: dict[str, float] | None) -> str:
+    """The median of a ratio, and its spread."""
+    return f"{ratio['median']:.2f} ({ratio['lowest']:.2f} to {ratio['highest']:.2f})" if ratio else ""
 
 
 def _shown(value: Any) -> str:

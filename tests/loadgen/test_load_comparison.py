@@ -66,6 +66,14 @@ def test_one_system_alone_has_no_ratio() -> None:
     assert "ratio" not in alone.as_data()
 
 
+def test_latencies_that_were_not_taken_have_no_ratio() -> None:
+    events = Comparison(PUTS, {name: [Sample(10.0, 0.0, 0.0, 1.0)] for name in (OURS, THEIRS)})
+    assert events.as_data()["ratio"]["median"] == 1.0
+    assert "p50_ratio" not in events.as_data()
+    line = markdown(document("etcd", {}, [], [events])).splitlines()[3]
+    assert line == "| puts | oarlock | 10 |  |  |  | 1 | 1.00 (1.00 to 1.00) |  |  |"
+
+
 def test_a_comparison_without_rounds_is_refused() -> None:
     with pytest.raises(ValueError, match="not 0"):
         run([], [], [PUTS], 0)
@@ -76,7 +84,7 @@ def test_the_table_has_a_line_for_each_system() -> None:
     table = markdown(document("cluster", {"cores": 2}, [], comparisons)).splitlines()
     ours, theirs = (next(line for line in table if f"| {name} |" in line) for name in (OURS, THEIRS))
     assert ours.startswith("| puts | oarlock | 30,000 | 1 | 2 |")
-    assert ours.endswith("| 2.50 (2.00 to 3.00) |")
+    assert ours.endswith("| 2.50 (2.00 to 3.00) | 1.00 (1.00 to 1.00) | 1.00 (1.00 to 1.00) |")
     assert theirs.startswith("|  | etcd | 12,500 |")
 
 

@@ -30,7 +30,7 @@ def test_a_page_without_exactly_one_place_is_refused(text: str) -> None:
 def test_the_real_page_has_a_place_for_every_suite(tmp_path: Path) -> None:
     page = tmp_path / "page.md"
     page.write_text((ROOT / "docs/performance.md").read_text())
-    suites = ("single", "compare", "cluster")
+    suites = ("single", "compare", "cluster", "etcd")
     for number, suite in enumerate(suites):
         save(document(suite, {"cores": 2}, [Row(f"row of {suite}", number, "ms")]), tmp_path / suite)
     files = [str(tmp_path / f"{suite}.json") for suite in suites]

@@ -1,0 +1,144 @@
+"""The etcd front door of Oarlock against etcd, by etcd's own ``benchmark``: ``make bench-etcd``.
+
+Both have one member, its data in the same directory, and are pressed in turn by the same program with the same
+arguments: puts and both kinds of reads by 1, 100 and 1,000 clients, who share 1, 10 or 100 connections, and watches.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Final
+
+import click
+
+from oarlock.loadgen.compare_suite import Settings, comparison_options, in_a_directory, settings_of, tell
+from oarlock.loadgen.comparison import OURS, THEIRS, Contender, Sample, Task, compare
+from oarlock.loadgen.etcd_benchmark import EtcdBenchmark, benchmark_version, build_benchmark
+from oarlock.loadgen.figures import document, save
+from oarlock.loadgen.own_etcd import own_etcd
+from oarlock.loadgen.own_server import cpu_s_of, free_ports, own_server, tree_of
+
+CLIENTS: Final = ((1, 1), (100, 1), (100, 10), (100, 100), (1000, 1), (1000, 10), (1000, 100))
+"""Clients, each with one request in flight, and the connections that they share."""
+WATCHERS: Final = 900
+WATCH_CONNECTIONS: Final = 10
+FIRST_REQUESTS: Final = 1000
+"""By as many requests is it found out how many fill the time; for fewer the tool tells no 99th percentile."""
+FIRST_PUTS: Final = 20
+"""The same of a watched key."""
+
+TASKS: Final = (
+    *(
+        Task(
+            f"{what}, {clients:,} client{'s' * (clients > 1)} on {connections}",
+            clients,
+            is_put,
+            serializable,
+            connections=connections,
+        )
+        for what, is_put, serializable in (
+            ("puts", True, False),
+            ("linearizable reads", False, False),
+            ("serializable reads", False, True),
+        )
+        for clients, connections in CLIENTS
+    ),
+    Task(
+        f"events of one key to {WATCHERS} streams on {WATCH_CONNECTIONS}",
+        WATCH_CONNECTIONS,
+        connections=WATCH_CONNECTIONS,
+        watchers=WATCHERS,
+    ),
+)
+
+
+class DoorSide:
+    """A server with etcd's front door under the load of etcd's tool.
+
+    Args:
+        benchmark: aimed at it.
+        cpu_s: tells the processor time of all its processes, in seconds.
+    """
+
+    def __init__(self, benchmark: EtcdBenchmark, cpu_s: Callable[[], float]) -> None:
+        self._benchmark = benchmark
+        self.cpu_s = cpu_s
+        self._rates: dict[str, float] = {}
+
+    async def press(self, task: Task, seconds: float) -> Sample:
+        """See ``Contender``. The tool takes a number of requests, so the first load of a task finds out how many."""
+        each = max(1, task.watchers)
+        if task.name not in self._rates:
+            first = FIRST_PUTS if task.watchers else max(FIRST_REQUESTS, 2 * task.in_flight)
+            self._rates[task.name] = (await self._benchmark.press(task, first, seconds)).rate
+        total = max(FIRST_PUTS if task.watchers else FIRST_REQUESTS, int(self._rates[task.name] * seconds / each))
+        before_s = self.cpu_s()
+        sample = await self._benchmark.press(task, total, seconds)
+        self._rates[task.name] = sample.rate
+        return replace(sample, servers_us=(self.cpu_s() - before_s) / (total * each) * 1e6)
+
+
+@asynccontextmanager
+async def door_sides(
+    directory: Path, arguments: Sequence[str], etcd: Path | None
+) -> AsyncIterator[dict[str, Contender]]:
+    """Both systems, running, with what reads ask for.
+
+    Args:
+        directory: for their data; must exist.
+        arguments: further arguments of ``oarlock serve``.
+        etcd: the program; None leaves etcd out.
+
+    Raises:
+        RuntimeError: one of them did not start, or the tool cannot be built.
+    """
+    program = build_benchmark(Path("build/etcd_benchmark"))
+    contenders: dict[str, Contender] = {}
+    async with AsyncExitStack() as stack:
+        endpoint = f"127.0.0.1:{free_ports(1)[0]}"
+        door = ["--listen-client-urls", f"http://{endpoint}"]
+        server = await stack.enter_async_context(own_server(directory, [*door, *arguments]))
+        benchmark = EtcdBenchmark(program, endpoint)
+        await benchmark.fill()
+        contenders[OURS] = DoorSide(benchmark, lambda: cpu_s_of(tree_of(server.process.pid)))
+        if etcd is not None:
+            theirs = await stack.enter_async_context(own_etcd(directory, 1, etcd))
+            benchmark = EtcdBenchmark(program, theirs.endpoints[0])
+            await benchmark.fill()
+            contenders[THEIRS] = DoorSide(benchmark, theirs.cpu_s)
+        yield contenders
+
+
+def chosen(words: Sequence[str]) -> list[Task]:
+    """The tasks whose name has each of ``words``.
+
+    Raises:
+        RuntimeError: there is none.
+    """
+    tasks = [task for task in TASKS if all(word in task.name for word in words)]
+    if not tasks:
+        raise RuntimeError(f"no load has {' and '.join(words)} in its name")
+    return tasks
+
+
+@click.command()
+@click.argument("words", nargs=-1)
+@comparison_options(rounds=3, seconds=2.0, serve="--workers 2", output="build/etcd", connections=None)
+def main(words: tuple[str, ...], directory: Path | None, output: str, **options: Any) -> None:
+    """Compare the etcd front door with etcd, by its own tool: all loads, or those with all WORDS in their names."""
+
+    async def work(place: Path) -> dict[str, Any]:
+        settings: Settings = settings_of(options)
+        machine = settings.machine(place) | {"benchmark": f"etcd's own, {benchmark_version()}"}
+        async with door_sides(place, settings.serve, settings.etcd) as contenders:
+            compared = await compare(contenders, chosen(words), settings.rounds, settings.seconds, tell)
+        return document("etcd", machine, [], compared)
+
+    click.echo(save(in_a_directory(work, directory), Path(output)))
+
+
+if __name__ == "__main__":
+    main()
