@@ -19,6 +19,23 @@ Done = Callable[[Any], None]
 """Takes a reply item: ``[sequence, revision, result]``, or ``[sequence, -code, message, detail]`` (`is_error`)."""
 
 
+class SharedMessages:
+    """Messages that go to many calls, so that whoever carries them frames them once.
+
+    Attributes:
+        messages: serialized, in order.
+        size_bytes: of all.
+        framed: belongs to whoever carries them.
+    """
+
+    __slots__ = ("framed", "messages", "size_bytes")
+
+    def __init__(self, messages: Sequence[bytes]) -> None:
+        self.messages = messages
+        self.size_bytes = sum(map(len, messages))
+        self.framed: bytes | None = None
+
+
 class Exchange(ABC):
     """One call as a service sees it, whoever carries it: a gRPC stream, or a request of the JSON API.
 
@@ -60,6 +77,27 @@ class Exchange(ABC):
     @abstractmethod
     def send(self, message: bytes) -> None:
         """Sends one message of several; nothing if the call is over."""
+
+    @property
+    def is_crowded(self) -> bool:
+        """Whether so much waits for the client on its whole connection that nothing long should be added."""
+        return False
+
+    def offer(self, batch: SharedMessages, most_bytes: int) -> bool:
+        """Sends the messages of ``batch``, which other calls get too, if the client keeps up.
+
+        Args:
+            most_bytes: that may wait for the client together with these; one batch may wait however long it is.
+
+        Returns:
+            False if more waits already, and nothing was sent. True for a call that is over.
+        """
+        queued_bytes = self.queued_bytes
+        if self.is_crowded or (queued_bytes and queued_bytes + batch.size_bytes > most_bytes):
+            return False
+        for message in batch.messages:
+            self.send(message)
+        return True
 
     @abstractmethod
     def finish(self, status: Status = OK) -> None:
@@ -146,8 +184,36 @@ class Backend(Protocol):
             WatcherRangeEmptyError, LearnerRefusesError, OverloadedError.
         """
 
+    def make_snapshot(self, done: Callable[[str | None, str], None]) -> None:
+        """Makes a file of the whole replica. ``done`` takes its path, and has to remove it; or None, and what went
+        wrong."""
+
     def call_later(self, delay_s: float, callback: Callable[[], None]) -> Timer:
         """Calls ``callback`` in ``delay_s`` seconds."""
+
+
+def ask(backend: Backend, exchange: Exchange, request: list[Any], respond: Callable[[Any], bytes]) -> None:
+    """Submits the one request that a call amounts to, and ends the call with its answer.
+
+    Args:
+        backend: takes the request.
+        exchange: the call.
+        request: ``[operation, *arguments]``.
+        respond: makes the message of a reply item that carries no error.
+    """
+
+    def done(item: Any) -> None:
+        if item[1] < 0:
+            exchange.fail(item)
+            return
+        try:
+            exchange.reply(respond(item))
+        except Exception:
+            # A mistake of ours: the client must not wait for its deadline.
+            exchange.finish(Status(Code.INTERNAL, "oarlock: internal error"))
+            raise
+
+    backend.submit(request, done)
 
 
 def is_error(item: Any) -> bool:

@@ -113,6 +113,10 @@ class EtcdBackend:
             raise LearnerRefusesError
         return self._hub.subscribe_local(key, range_end, flags, self._keeper.meta.revision, deliver)
 
+    def make_snapshot(self, done: Callable[[str | None, str], None]) -> None:
+        """Makes a snapshot that is only to be sent; ``done`` owns the file."""
+        self._keeper.make_snapshot(self._keeper.outgoing_directory(), self._loop, done)
+
     def call_later(self, delay_s: float, callback: Callable[[], None]) -> Timer:
         """Calls ``callback`` in ``delay_s`` seconds."""
         return self._loop.call_later(delay_s, callback)

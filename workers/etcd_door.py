@@ -38,17 +38,7 @@ WRITE_BUFFER_BYTES: Final = 256 << 10
 """Bytes that a transport holds before its peer is asked to pause."""
 
 FOR_LEARNERS: Final = frozenset(
-    {
-        "/etcdserverpb.KV/Range",
-        "/etcdserverpb.KV/RangeStream",
-        "/etcdserverpb.Maintenance/Alarm",
-        "/etcdserverpb.Maintenance/Status",
-        "/etcdserverpb.Maintenance/Hash",
-        "/etcdserverpb.Maintenance/HashKV",
-        "/etcdserverpb.Maintenance/Snapshot",
-        "/etcdserverpb.Maintenance/Defragment",
-        "/etcdserverpb.Cluster/MemberList",
-    }
+    {"/etcdserverpb.KV/Range", "/etcdserverpb.Maintenance/Status", "/etcdserverpb.Maintenance/Snapshot"}
 )
 """What a learner answers; a linearizable range it refuses later (etcd, isRPCSupportedForLearner)."""
 

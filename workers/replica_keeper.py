@@ -60,6 +60,7 @@ class ReplicaKeeper:
         self._map_bytes = map_bytes
         self._replica_directory = directory / "replica"
         self._identity_path = directory / "identity.json"
+        self._outgoing_directory = directory / "outgoing"
         self._scratch_directory = snapshot_directory / f"copy-{directory.name}"
         self.identity = (0, 0)
         self._initial_members: Mapping[int, Attributes] = {}
@@ -105,6 +106,7 @@ class ReplicaKeeper:
         """
         self._directory.mkdir(parents=True, exist_ok=True)
         Replica.discard(self._scratch_directory)  # a snapshot that was interrupted
+        Replica.discard(self._outgoing_directory)
         if discard:
             log.warning("replica is rebuilt", why="the process before this one died while it was in use")
         elif self._replica_directory.exists():
@@ -191,6 +193,11 @@ class ReplicaKeeper:
 
         self._snapshot_thread = threading.Thread(target=work, name="snapshot", daemon=True)
         self._snapshot_thread.start()
+
+    def outgoing_directory(self) -> Path:
+        """Where snapshots are made that are only to be sent; whoever sends one removes it."""
+        self._outgoing_directory.mkdir(exist_ok=True)
+        return self._outgoing_directory
 
     def close(self, *, clean: bool) -> None:
         """Closes the replica, after a snapshot under way; cleanly, so that it is trusted even after another boot."""

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from oarlock.gateway.grpc.requests import Methods, methods_by_path
 from oarlock.gateway.service import Backend
-from oarlock.gateway.services import kv
+from oarlock.gateway.services import auth, cluster, kv, lease, maintenance
 
 
 def all_methods(backend: Backend) -> Methods:
     """Everything that is served, by path."""
-    return methods_by_path(*kv.methods(backend))
+    services = (kv, lease, cluster, maintenance, auth)
+    return methods_by_path(*(method for service in services for method in service.methods(backend)))

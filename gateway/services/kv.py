@@ -14,7 +14,7 @@ from oarlock.gateway.proto.rpc_pb2 import (
     PutResponse,
     TxnRequest,
 )
-from oarlock.gateway.service import Backend, Exchange, is_error
+from oarlock.gateway.service import Backend, Exchange, ask
 from oarlock.gateway.services.arguments import delete_flags, put_flags
 from oarlock.gateway.services.key_values import encoded, to_message
 from oarlock.gateway.services.ranges import Ranges
@@ -47,58 +47,41 @@ class KeyValueService:
 
     def put(self, exchange: Exchange, message: bytes) -> None:
         """KV.Put."""
-        backend = self._backend
         request = PutRequest.FromString(message)
         lease, flags = request.lease, put_flags(request)
         asked: list[Any] = [_PUT, request.key, request.value]
         if lease or flags:
             asked += (lease, flags)
+        ask(self._backend, exchange, asked, self._put_response)
 
-        def done(item: Any) -> None:
-            if item[1] < 0:
-                exchange.fail(item)
-                return
-            reply = backend.header_field(item[1])
-            if item[2] is not None:
-                reply += PutResponse(prev_kv=to_message(item[2])).SerializeToString()
-            exchange.reply(reply)
-
-        backend.submit(asked, done)
+    def _put_response(self, item: Any) -> bytes:
+        header = self._backend.header_field(item[1])
+        if item[2] is None:
+            return header
+        return header + PutResponse(prev_kv=to_message(item[2])).SerializeToString()
 
     def delete_range(self, exchange: Exchange, message: bytes) -> None:
         """KV.DeleteRange."""
         request = DeleteRangeRequest.FromString(message)
+        asked = [_DELETE, request.key, delete_flags(request), request.range_end]
+        ask(self._backend, exchange, asked, self._delete_response)
 
-        def done(item: Any) -> None:
-            if is_error(item):
-                exchange.fail(item)
-                return
-            deleted, previous = item[2]
-            response = DeleteRangeResponse(deleted=deleted).SerializeToString()
-            exchange.reply(self._backend.header_field(item[1]) + response + encoded(previous, field=3))
-
-        self._backend.submit([_DELETE, request.key, delete_flags(request), request.range_end], done)
+    def _delete_response(self, item: Any) -> bytes:
+        deleted, previous = item[2]
+        response = DeleteRangeResponse(deleted=deleted).SerializeToString()
+        return self._backend.header_field(item[1]) + response + encoded(previous, field=3)
 
     def txn(self, exchange: Exchange, message: bytes) -> None:
         """KV.Txn."""
         arguments = txn_arguments(TxnRequest.FromString(message))
+        ask(self._backend, exchange, [int(Op.TXN), *arguments], self._txn_response)
 
-        def done(item: Any) -> None:
-            if is_error(item):
-                exchange.fail(item)
-                return
-            exchange.reply(self._backend.header_field(item[1]) + txn_fields(item[2]).SerializeToString())
-
-        self._backend.submit([int(Op.TXN), *arguments], done)
+    def _txn_response(self, item: Any) -> bytes:
+        return self._backend.header_field(item[1]) + txn_fields(item[2]).SerializeToString()
 
     def compact(self, exchange: Exchange, message: bytes) -> None:
         """KV.Compact."""
         request = CompactionRequest.FromString(message)
-
-        def done(item: Any) -> None:
-            if is_error(item):
-                exchange.fail(item)
-            else:
-                exchange.reply(self._backend.header_field(item[1]))
-
-        self._backend.submit([int(Op.COMPACT), request.revision, request.physical], done)
+        header = self._backend.header_field
+        asked = [int(Op.COMPACT), request.revision, request.physical]
+        ask(self._backend, exchange, asked, lambda item: header(item[1]))

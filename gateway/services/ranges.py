@@ -31,6 +31,7 @@ MAX_QUEUED_BYTES: Final = 4 << 20
 """Of a stream's pages that its client has not read: the next page waits until they have left."""
 
 _RANGE: Final = int(Op.RANGE)
+_PAGED: Final = int(RangeFlag.PAGED)
 _NEXT_PAGE: Final = int(RangeFlag.SERIALIZABLE | RangeFlag.NO_COUNT | RangeFlag.PAGED)
 
 
@@ -182,7 +183,7 @@ class _Paged:
         self._beginnings += 1
         self._revision = 0
         self._next = list(self._arguments)
-        self._next[1] |= RangeFlag.PAGED
+        self._next[1] |= _PAGED
         self._ask()
 
     def _ask(self) -> None:
@@ -226,7 +227,7 @@ class _Paged:
 
     def _next_page(self, last_key: bytes, length: int) -> None:
         self._next[0] = last_key + b"\0"
-        self._next[1] = int(self._next[1]) | _NEXT_PAGE
+        self._next[1] = self._next[1] | _NEXT_PAGE
         if self._next[3] > 0:
             self._next[3] -= length
         if self._wants_newest:
