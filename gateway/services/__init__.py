@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from oarlock.gateway.grpc.requests import Methods, methods_by_path
 from oarlock.gateway.service import Backend
-from oarlock.gateway.services import auth, cluster, kv, lease, maintenance
+from oarlock.gateway.services import auth, cluster, health, kv, lease, maintenance, reflection
 
 
 def all_methods(backend: Backend) -> Methods:
     """Everything that is served, by path."""
-    services = (kv, lease, cluster, maintenance, auth)
-    return methods_by_path(*(method for service in services for method in service.methods(backend)))
+    services = (kv, lease, cluster, maintenance, auth, health)
+    served = [method for service in services for method in service.methods(backend)]
+    return methods_by_path(*served, *reflection.methods(served))
