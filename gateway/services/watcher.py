@@ -1,0 +1,173 @@
+"""One watch of a stream: what it has delivered, and whether it is live or behind.
+
+A live watcher is handed batches as they happen. It falls behind when it starts in the past, when it missed something
+(the replica was replaced), and when its client does not keep up: then batches are dropped, of which only the highest
+revision is remembered, and history is pulled from the replica until nothing is missing. Revisions join the two: nothing
+below ``next_revision`` is sent again, whichever way it comes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Final
+
+from oarlock.gateway.proto.rpc_pb2 import WatchCreateRequest
+from oarlock.gateway.service import Backend, Exchange, LiveBatch, SharedMessages, Subscription
+from oarlock.gateway.services.watch_messages import encoded_batch, history_responses, live_fragments
+from oarlock.wire.operations import FROM_KEY, Op, WatchFlag
+
+QUEUE_BYTES: Final = 256 << 10
+"""What may wait for a client in a stream before its watches fall behind; one batch may wait however long it is. Several
+round trips of a fast client, and 10,000 that do not read take what a machine has."""
+PULL_BYTES: Final = 256 << 10
+"""Of history asked for at a time, keys and values: some milliseconds of work, and what a client that does not read
+keeps waiting in memory."""
+
+_FILTERS: Final = (WatchFlag.NO_PUT, WatchFlag.NO_DELETE)
+"""By ``FilterType``."""
+
+
+def flags_of(request: WatchCreateRequest) -> int:
+    """The native flags of a request; filters that nobody knows are passed over."""
+    flags = int(WatchFlag.PREV_KV) if request.prev_kv else 0
+    for kind in request.filters:
+        if 0 <= kind < len(_FILTERS):
+            flags |= _FILTERS[kind]
+    return flags
+
+
+class Watcher:
+    """A watch.
+
+    Invariants:
+    1. Every wanted event below ``next_revision``, and from the start revision on, was sent, and no other.
+    2. While live, nothing of the group was published from ``next_revision`` on. While behind, nothing after
+       ``seen_revision``.
+
+    Attributes:
+        watch_id: on its stream.
+        start_revision: as asked for, 0 for now.
+        wants_progress: whether it is told from time to time that nothing happened.
+        is_quiet: whether no events were sent since the last such time.
+        next_revision: the lowest that it has not been sent yet.
+        seen_revision: the highest that it has heard of while behind.
+        is_behind: whether it needs history.
+        is_closed: whether it has ended.
+        subscription: its place in the group, which it owns.
+
+    Args:
+        fell_behind: called, at most once until it is live again, when it is.
+        fragment_bytes: of a response, if the request wants long ones in pieces.
+    """
+
+    __slots__ = (
+        "_backend",
+        "_exchange",
+        "_fell_behind",
+        "_flags",
+        "_fragment_bytes",
+        "_key",
+        "_range_end",
+        "is_behind",
+        "is_closed",
+        "is_quiet",
+        "next_revision",
+        "seen_revision",
+        "start_revision",
+        "subscription",
+        "wants_progress",
+        "watch_id",
+    )
+
+    def __init__(
+        self,
+        backend: Backend,
+        exchange: Exchange,
+        request: WatchCreateRequest,
+        fell_behind: Callable[[Watcher], None],
+        fragment_bytes: int,
+    ) -> None:
+        self._backend = backend
+        self._exchange = exchange
+        self._fell_behind = fell_behind
+        self._flags = flags_of(request)
+        self._fragment_bytes = fragment_bytes if request.fragment else None
+        self._key = request.key or FROM_KEY
+        self._range_end = request.range_end
+        self.watch_id = request.watch_id
+        self.start_revision = request.start_revision
+        self.wants_progress = request.progress_notify
+        self.is_quiet = True
+        self.is_behind = False
+        self.is_closed = False
+        self.seen_revision = 0
+        self.next_revision = 0
+        self.subscription: Subscription = backend.subscribe(self._key, self._range_end, self._flags, self.deliver)
+
+    def start(self) -> None:
+        """Begins to deliver: live ones from now on, after history if the start revision is in the past."""
+        revision = self.subscription.revision
+        self.next_revision = self.start_revision or revision + 1
+        if self.next_revision <= revision:
+            self._fall_behind(revision)
+
+    def close(self) -> None:
+        """Ends it: nothing is sent any more."""
+        self.is_closed = True
+        self.subscription.close()
+
+    def is_caught_up(self, revision: int) -> bool:
+        """Whether everything up to ``revision``, that of the store, was sent, and events after it are wanted (etcd: a
+        watch that begins in the future is not in step)."""
+        return not self.is_behind and self.start_revision <= revision
+
+    def deliver(self, batch: LiveBatch) -> None:
+        """Takes what happened."""
+        if self.is_behind:
+            self.seen_revision = max(self.seen_revision, batch.revision)
+            return
+        next_revision = self.next_revision
+        if batch.previous_revision >= next_revision:
+            self._fall_behind(batch.revision)
+        elif batch.revision >= next_revision:
+            messages = self._messages(batch)
+            if not messages.messages:
+                self.next_revision = batch.revision + 1
+            elif self._exchange.offer(messages, QUEUE_BYTES):
+                self.next_revision = batch.revision + 1
+                self.is_quiet = False
+            else:
+                self._fall_behind(batch.revision)
+
+    def _messages(self, batch: LiveBatch) -> SharedMessages:
+        encoded = encoded_batch(self._backend, batch)
+        if self._fragment_bytes is None or encoded.longest_bytes < self._fragment_bytes:
+            return encoded.messages(self.watch_id, self.next_revision)
+        wanted = [event for event in batch.events if event[1][3] >= self.next_revision]
+        return SharedMessages(live_fragments(self._backend, wanted, self.watch_id, self._fragment_bytes))
+
+    def _fall_behind(self, revision: int) -> None:
+        self.is_behind = True
+        self.seen_revision = revision
+        self._fell_behind(self)
+
+    def history_request(self) -> list[Any]:
+        """Asks for what is missing."""
+        operation = int(Op.WATCH_HISTORY)
+        return [operation, self._key, self._flags, self._range_end, self.next_revision, 0, PULL_BYTES]
+
+    def take_history(self, revision: int, events: list[Any], next_revision: int) -> None:
+        """Sends what was missing, and is live again if that was all.
+
+        Args:
+            revision: of the store.
+            events: from ``next_revision`` on, as it was when they were asked for.
+            next_revision: the first of which they have none.
+        """
+        self.next_revision = max(self.next_revision, next_revision)
+        self.is_behind = self.next_revision <= self.seen_revision
+        if events:
+            self.is_quiet = False
+        header = self._backend.header_field(revision)
+        for message in history_responses(header, events, self.watch_id, self._fragment_bytes):
+            self._exchange.send(message)
