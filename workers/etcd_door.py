@@ -7,11 +7,10 @@ import socket
 import ssl
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Final, Protocol
+from typing import Final, Protocol
 from urllib.parse import urlsplit
 
-from google.protobuf.message import DecodeError
-
+from oarlock.gateway.admission import FOR_LEARNERS, guarded
 from oarlock.gateway.grpc.calls import Call
 from oarlock.gateway.grpc.connection import MessageLimits
 from oarlock.gateway.grpc.requests import Method, Methods
@@ -19,8 +18,7 @@ from oarlock.gateway.grpc.status import Status
 from oarlock.gateway.http2.frames import looks_like_http2
 from oarlock.gateway.http2.keepalive import KeepalivePolicy
 from oarlock.gateway.http2.limits import Limits
-from oarlock.gateway.service import Exchange
-from oarlock.wire.errors import Code, ConfigurationError, LearnerRefusesError, NoLeaderError, OarlockError
+from oarlock.wire.errors import ConfigurationError, LearnerRefusesError, NoLeaderError
 from oarlock.wire.logs import get_logger
 from oarlock.wire.sockets import LISTEN_BACKLOG, listen_shared
 from oarlock.workers.etcd_backend import EtcdBackend
@@ -34,13 +32,12 @@ FIRST_BYTES_TIMEOUT_S: Final = 30.0
 """A connection that says nothing for so long is closed: nobody can tell which protocol it would speak."""
 MESSAGE_OVERHEAD_BYTES: Final = 512 << 10
 """A gRPC message may be longer than the longest request by this (etcd, ``grpcOverheadBytes``)."""
+HTTP1_STOP_S: Final = 1.0
+"""How long requests of HTTP/1.1 that are under way at a stop may take."""
+CLOSE_S: Final = 0.01
+"""What transports take to write what is left, and the loop to forget them: it aborts if it is closed before."""
 WRITE_BUFFER_BYTES: Final = 256 << 10
 """Bytes that a transport holds before its peer is asked to pause."""
-
-FOR_LEARNERS: Final = frozenset(
-    {"/etcdserverpb.KV/Range", "/etcdserverpb.Maintenance/Status", "/etcdserverpb.Maintenance/Snapshot"}
-)
-"""What a learner answers; a linearizable range it refuses later (etcd, isRPCSupportedForLearner)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,19 +150,19 @@ class EtcdDoor:
         for peer in tuple(self._peers):
             peer.shut_down()
 
-    async def stop(self, timeout_s: float) -> None:
-        """Ends what is still open; HTTP/1.1 requests under way may take up to ``timeout_s`` seconds."""
-        await self._http1.stop(timeout_s)
-
     def close(self) -> None:
-        """Closes all connections; what is written leaves first."""
+        """Closes all connections; what is written leaves first. ``wait_closed`` completes it."""
         for server in self._servers:
             server.close()
-        if not self._servers:
-            for listener in self._listeners:
-                listener.close()
         for peer in tuple(self._peers):
             peer.close()
+
+    async def wait_closed(self) -> None:
+        """Waits for HTTP/1.1 requests under way, for a while, and until the sockets are closed."""
+        await self._http1.stop(HTTP1_STOP_S)
+        for listener in self._listeners:
+            listener.close()
+        await asyncio.sleep(CLOSE_S)
 
     # Connections
 
@@ -221,22 +218,9 @@ class EtcdDoor:
         elif self.backend.is_learner and method.path not in FOR_LEARNERS:
             exchange.finish(Status.of(LearnerRefusesError()))
         elif message is None:
-            self.guarded(exchange, method.handler, exchange)
+            guarded(exchange, method.handler, exchange)
         else:
-            self.guarded(exchange, method.handler, exchange, message)
-
-    def guarded(self, exchange: Exchange, handler: Any, *arguments: Any) -> None:
-        """Calls a service, and turns what it raises into the end of the call."""
-        try:
-            handler(*arguments)
-        except OarlockError as problem:
-            exchange.finish(Status.of(problem))
-        except DecodeError as problem:
-            exchange.finish(Status(Code.INTERNAL, f"grpc: error unmarshalling request: {problem}"))
-        except Exception:
-            # A mistake of ours. One call must not cost all clients of this worker their connection.
-            log.exception("a call could not be handled")
-            exchange.finish(Status(Code.INTERNAL, "oarlock: internal error"))
+            guarded(exchange, method.handler, exchange, message)
 
     def count_failure(self, method: Method, status: Status) -> None:
         """A call ended with something else than a reply."""

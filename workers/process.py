@@ -118,6 +118,7 @@ async def _run(number: int, settings: dict[str, Any]) -> None:
         await asyncio.sleep(DRAIN_LOOK_S)
     ticker.cancel()
     worker.close(clean=not failure)
+    await worker.wait_closed()
     context.term()
     if failure:
         raise failure[0]
