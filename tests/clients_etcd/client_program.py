@@ -35,41 +35,39 @@ def run_program(
     Raises:
         AssertionError: a scenario failed, or the program ended otherwise than it should.
     """
-    passed: list[str] = []
-    failures: list[str] = []
-    whole_env = {**os.environ, **(env or {})}
-    with subprocess.Popen(
-        command,
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        cwd=cwd,
-        env=whole_env,
-    ) as process:
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    with subprocess.Popen(command, text=True, cwd=cwd, env={**os.environ, **(env or {})}, **pipes) as process:
         complaints = Complaints(process)
         watchdog = threading.Timer(PROGRAM_S, process.kill)
         watchdog.start()
         try:
-            assert process.stdin is not None
-            assert process.stdout is not None
-            for line in process.stdout:
-                message = json.loads(line)
-                if "wants" in message:
-                    server.restart()
-                    print("done", file=process.stdin, flush=True)
-                elif "passed" in message:
-                    passed.append(message["passed"])
-                else:
-                    failures.append(f"{message['failed']}: {message['why']}")
+            passed, failures = converse(process, server)
             process.wait(EXIT_S)
         finally:
             watchdog.cancel()
             process.kill()
     assert not failures, "\n".join(failures)
-    assert passed or process.returncode, f"{command} ran no scenario"
     assert process.returncode == 0, f"{command} ended with {process.returncode}: {complaints.last_words()}"
+    assert passed, f"{command} ran no scenario"
     return passed
+
+
+def converse(process: subprocess.Popen[str], server: EtcdServer) -> tuple[list[str], list[str]]:
+    """Does what the program wants until it says no more: the scenarios that passed, and the failures."""
+    passed: list[str] = []
+    failures: list[str] = []
+    assert process.stdin is not None
+    assert process.stdout is not None
+    for line in process.stdout:
+        message = json.loads(line)
+        if "wants" in message:
+            server.restart()
+            print("done", file=process.stdin, flush=True)
+        elif "passed" in message:
+            passed.append(message["passed"])
+        else:
+            failures.append(f"{message['failed']}: {message['why']}")
+    return passed, failures
 
 
 class Complaints:

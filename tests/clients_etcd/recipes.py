@@ -1,4 +1,4 @@
-"""What must be fetched or built before a client can run: once, under ``build/``, whoever of the test processes comes first."""
+"""What is fetched or built before a client can run: once, under ``build/``, by the test process that comes first."""
 
 from __future__ import annotations
 

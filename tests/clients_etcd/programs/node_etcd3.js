@@ -131,7 +131,7 @@ async function electionsHandOver() {
 
 async function theMemberDescribesItself() {
   const { version, leader } = await client.maintenance.status();
-  const { members } = await client.cluster.memberList();
+  const { members } = await client.cluster.memberList({});
   assert.match(version, /^3\./);
   assert.equal(members[0].ID, leader);
 }

@@ -113,7 +113,8 @@ def leases_keep_and_drop_their_keys() -> None:
     client.put(key("lease/a"), "kept", lease=lease)
     assert (lease.granted_ttl, list(lease.keys)) == (1000, [key("lease/a").encode()])
     (renewed,) = lease.refresh()
-    assert (renewed.ID, renewed.TTL) == (lease.id, 1000)
+    assert lease.id == renewed.ID
+    assert renewed.TTL == 1000
     lease.revoke()
     assert client.get(key("lease/a"))[0] is None
     assert lease.remaining_ttl == -1
