@@ -6,6 +6,8 @@ import json
 from collections.abc import Collection
 from typing import Final, NamedTuple
 
+from oarlock.wire.version import ETCD_VERSION, VERSION
+
 
 class Health(NamedTuple):
     """What the pages are made of.
@@ -108,3 +110,9 @@ def _failure(health: Health, check: str) -> str:
     if check == "linearizable_read" and health.read_error:
         return health.read_error
     return "" if health.workers_ready else "no worker is ready"
+
+
+def version_page() -> Page:
+    """``/version``: etcd's two versions, and ours."""
+    versions = {"etcdserver": ETCD_VERSION, "etcdcluster": ETCD_VERSION, "oarlock": VERSION}
+    return Page(200, "application/json", json.dumps(versions, separators=(",", ":")))

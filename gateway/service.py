@@ -166,6 +166,10 @@ class Backend(Protocol):
     def has_leader(self) -> bool:
         """Whether this member knows a leader."""
 
+    @property
+    def is_learner(self) -> bool:
+        """Whether this member does not vote, and so refuses most calls."""
+
     def header_field(self, revision: int) -> bytes:
         """Field 1 of a response, serialized: a whole ResponseHeader. Messages are merged by appending."""
 

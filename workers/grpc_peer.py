@@ -6,6 +6,7 @@ import asyncio
 import time
 from typing import TYPE_CHECKING, Final
 
+from oarlock.gateway.admission import guarded
 from oarlock.gateway.grpc.calls import (
     Call,
     CallEnded,
@@ -193,19 +194,19 @@ class GrpcPeer(asyncio.Protocol):
         assert isinstance(exchange, GrpcExchange)
         if isinstance(event, MessageReceived):
             if exchange.on_message is not None:
-                self.door.guarded(exchange, exchange.on_message, event.message)
+                guarded(exchange, exchange.on_message, event.message)
         elif isinstance(event, RequestsEnded):
             if exchange.on_requests_ended is not None:
-                self.door.guarded(exchange, exchange.on_requests_ended)
+                guarded(exchange, exchange.on_requests_ended)
         elif isinstance(event, CallEnded):
             self.door.count_failure(event.call.method, event.status)
             if exchange.on_ended is not None:
-                self.door.guarded(exchange, exchange.on_ended, event.status)
+                guarded(exchange, exchange.on_ended, event.status)
 
     def _drained(self, call: Call) -> None:
         exchange = call.context
         if isinstance(exchange, GrpcExchange) and exchange.on_drained is not None:
-            self.door.guarded(exchange, exchange.on_drained)
+            guarded(exchange, exchange.on_drained)
 
     def _set_timer(self, at_s: float) -> None:
         if self._timer is not None:
