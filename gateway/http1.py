@@ -42,6 +42,7 @@ _ALLOWED: Final = {
     "Access-Control-Allow-Methods": "POST, GET, OPTIONS, PUT, DELETE",
     "Access-Control-Allow-Headers": "accept, content-type, authorization",
 }
+_STOPPED: Final = Status.of(StoppedError())
 _TOO_MANY: Final = b"HTTP/1.1 503 Service Unavailable\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
 
 
@@ -80,6 +81,7 @@ class Http1:
         self._api = JsonApi(services, backend, settings.message_bytes)
         self._pages = HttpPages(backend, pages)
         self._server: web.Server | None = None
+        self._is_draining = False
         self._silent: dict[web.RequestHandler, asyncio.TimerHandle] = {}
 
     async def start(self) -> None:
@@ -108,18 +110,24 @@ class Http1:
         self._silent[handler] = asyncio.get_running_loop().call_later(FIRST_REQUEST_S, self._give_up, handler)
         return handler
 
+    def drain(self) -> None:
+        """Ends streams, and refuses new requests; other calls go on."""
+        self._is_draining = True
+        self._api.break_off(_STOPPED, streams_only=True)
+
     async def stop(self, timeout_s: float) -> None:
-        """Ends streams, waits for calls under way, and closes all connections.
+        """Ends what is still open, and closes all connections.
 
         Args:
-            timeout_s: for the calls.
+            timeout_s: for clients to take the last of their answers.
         """
         if self._server is None:
             return
+        self.drain()
+        self._api.break_off(_STOPPED, streams_only=False)
         for timer in self._silent.values():
             timer.cancel()
         self._silent.clear()
-        self._api.break_off_streams(Status.of(StoppedError()))
         await self._server.shutdown(timeout_s)
         self._server = None
 
@@ -132,6 +140,8 @@ class Http1:
         timer = self._silent.pop(request.protocol, None)
         if timer is not None:
             timer.cancel()
+        if self._is_draining:
+            return web.Response(status=503, headers={**_SERVER, "Connection": "close"})
         if not self._is_known_host(request):
             return _text(421, "the Host header is not in the host-whitelist of this server\n", _SERVER)
         headers = self._headers(request)

@@ -8,10 +8,9 @@ from urllib.parse import urlsplit
 
 from aiohttp import web
 
-from oarlock.gateway.health_pages import Health, Page, health_page, live_page, ready_page
-from oarlock.host.metrics import exposition
+from oarlock.gateway.health_pages import Health, Page, health_page, live_page, ready_page, version_page
 from oarlock.wire.errors import ConfigurationError
-from oarlock.wire.version import ETCD_VERSION, VERSION
+from oarlock.wire.exposition import exposition
 
 
 class HttpServer:
@@ -76,7 +75,7 @@ class HttpServer:
         return web.Response(body=body, headers={"Content-Type": content_type})
 
     async def _get_version(self, _: web.Request) -> web.Response:
-        return web.json_response({"etcdserver": ETCD_VERSION, "etcdcluster": ETCD_VERSION, "oarlock": VERSION})
+        return _response(version_page())
 
 
 def _response(page: Page) -> web.Response:

@@ -1,7 +1,4 @@
-"""The server's metrics: the sum of what its processes wrote into the files of ``oarlock.wire.metrics``.
-
-prometheus-client is imported when first needed: it costs 4 MB, and a server that nobody scrapes need not pay.
-"""
+"""The files of the metrics (``oarlock.wire.metrics``) over the life of a server and of its processes."""
 
 from __future__ import annotations
 
@@ -13,16 +10,6 @@ def prepare(directory: Path) -> None:
     """Makes an empty directory for the files: those of an earlier server say nothing about this one."""
     shutil.rmtree(directory, ignore_errors=True)
     directory.mkdir(parents=True, mode=0o700)
-
-
-def exposition(directory: Path) -> tuple[bytes, str]:
-    """All metrics as Prometheus' text, and its content type."""
-    from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
-    from prometheus_client.multiprocess import MultiProcessCollector
-
-    registry = CollectorRegistry()
-    MultiProcessCollector(registry, path=str(directory))  # type: ignore[no-untyped-call]
-    return generate_latest(registry), CONTENT_TYPE_LATEST
 
 
 def forget_process(directory: Path, name: str) -> None:

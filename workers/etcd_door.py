@@ -73,6 +73,9 @@ class Http1Port(Protocol):
     def protocol(self) -> asyncio.Protocol:
         """A protocol for one connection."""
 
+    def drain(self) -> None:
+        """Takes no more requests; those under way go on, but for streams."""
+
     async def stop(self, timeout_s: float) -> None:
         """Ends all connections."""
 
@@ -86,6 +89,9 @@ class NoHttp1:
     def protocol(self) -> asyncio.Protocol:
         """Closes the connection."""
         return _Closing()
+
+    def drain(self) -> None:
+        """Nothing to do."""
 
     async def stop(self, timeout_s: float) -> None:
         """Nothing to do."""
@@ -149,6 +155,7 @@ class EtcdDoor:
             server.close()
         for peer in tuple(self._peers):
             peer.shut_down()
+        self._http1.drain()
 
     def close(self) -> None:
         """Closes all connections; what is written leaves first. ``wait_closed`` completes it."""

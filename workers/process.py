@@ -25,7 +25,7 @@ from oarlock.wire.frames import TOKEN_BYTES
 from oarlock.wire.operations import PROTOCOL_VERSION
 from oarlock.workers.coordinator_link import CoordinatorLink
 from oarlock.workers.etcd_backend import EtcdBackend
-from oarlock.workers.etcd_door import DoorSettings, EtcdDoor, NoHttp1
+from oarlock.workers.etcd_door import MESSAGE_OVERHEAD_BYTES, DoorSettings, EtcdDoor
 from oarlock.workers.native_door import NativeDoor
 from oarlock.workers.quota import Quota
 from oarlock.workers.replica_keeper import ReplicaKeeper
@@ -101,7 +101,7 @@ async def _run(number: int, settings: dict[str, Any]) -> None:
         lambda backend, schedule_flush: (
             NativeDoor(context, settings["listen_native_urls"], settings["max_request_bytes"]),
             WatchPort(context, settings["listen_watch_urls"], hub),
-            _etcd_door(settings, backend, schedule_flush) if settings["listen_client_urls"] else None,
+            _etcd_door(settings, keeper, backend, schedule_flush) if settings["listen_client_urls"] else None,
         ),
         REQUEST_TIMEOUT_S + 2 * settings["election_timeout_ms"] / 1000,
         _ready,
@@ -124,9 +124,13 @@ async def _run(number: int, settings: dict[str, Any]) -> None:
         raise failure[0]
 
 
-def _etcd_door(settings: dict[str, Any], backend: EtcdBackend, schedule_flush: Callable[[], None]) -> EtcdDoor:
+def _etcd_door(
+    settings: dict[str, Any], keeper: ReplicaKeeper, backend: EtcdBackend, schedule_flush: Callable[[], None]
+) -> EtcdDoor:
     # protobuf and aiohttp take time and memory: only a worker that serves etcd's clients pays.
+    from oarlock.gateway.http1 import Http1, Http1Settings
     from oarlock.gateway.services import all_methods
+    from oarlock.workers.http_facts import HttpFacts
 
     keepalive = KeepalivePolicy(
         min_time_s=settings["grpc_keepalive_min_time_s"],
@@ -143,7 +147,19 @@ def _etcd_door(settings: dict[str, Any], backend: EtcdBackend, schedule_flush: C
         settings["trusted_ca_file"],
         settings["client_cert_auth"],
     )
-    return EtcdDoor(door_settings, backend, all_methods(backend), NoHttp1(), schedule_flush)
+    http1_settings = Http1Settings(
+        frozenset(settings["cors"]),
+        frozenset(settings["host_whitelist"]),
+        settings["enable_grpc_gateway"],
+        settings["max_request_bytes"] + MESSAGE_OVERHEAD_BYTES,
+    )
+    methods = all_methods(
+        backend,
+        progress_interval_s=settings["watch_progress_notify_interval_s"],
+        max_request_bytes=settings["max_request_bytes"],
+    )
+    http1 = Http1(methods, backend, HttpFacts(backend, keeper), http1_settings)
+    return EtcdDoor(door_settings, backend, methods, http1, schedule_flush)
 
 
 async def _every_second(worker: Worker) -> None:

@@ -41,16 +41,17 @@ class JsonApi:
         self._backend = backend
         self._routes: Mapping[str, Route] = routes()
         self._message_bytes = message_bytes
-        self._streams: set[JsonExchange] = set()
+        self._open: dict[JsonExchange, bool] = {}  # whether it answers with a stream
 
     def route(self, path: str) -> Route | None:
         """What is behind ``path``, None if nothing."""
         return self._routes.get(path)
 
-    def break_off_streams(self, status: Status) -> None:
-        """Ends all calls that answer with a stream: they would go on for ever."""
-        for exchange in tuple(self._streams):
-            exchange.break_off(status)
+    def break_off(self, status: Status, *, streams_only: bool) -> None:
+        """Ends calls that are open: those that answer with a stream, since they would go on for ever, or all."""
+        for exchange, is_stream in tuple(self._open.items()):
+            if is_stream or not streams_only:
+                exchange.break_off(status)
 
     async def serve(self, route: Route, headers: Mapping[str, str], source: Source, sink: Sink) -> None:
         """One call, from its first byte to its end. Cancelling this cancels the call.
@@ -74,8 +75,7 @@ class JsonApi:
             await sink.whole(http_status(refused.status.code), error_body(refused.status))
             return
         exchange = JsonExchange(HeaderMetadata(headers))
-        if method.returns_stream:
-            self._streams.add(exchange)
+        self._open[exchange] = method.returns_stream
         try:
             async with _Deadline(exchange, timeout_s), _Feeder(exchange, body) as feeder:
                 refused_as = refusal(method, exchange, self._backend)
@@ -86,7 +86,7 @@ class JsonApi:
                 answer = answers.stream if method.returns_stream else answers.reply
                 await answer(exchange, route.response, sink)
         finally:
-            self._streams.discard(exchange)
+            del self._open[exchange]
             exchange.break_off(_CANCELED)
 
     def _method(self, route: Route) -> Method:

@@ -12,6 +12,7 @@ import pytest
 from oarlock.host import metrics
 from oarlock.wire import metrics as declarations
 from oarlock.wire import process
+from oarlock.wire.exposition import exposition
 
 PROGRAM = """
 from oarlock.wire import metrics
@@ -28,7 +29,7 @@ def run(directory: Path, name: str) -> None:
 
 
 def lines(directory: Path) -> list[str]:
-    return metrics.exposition(directory)[0].decode().splitlines()
+    return exposition(directory)[0].decode().splitlines()
 
 
 def test_processes_are_added_up_and_a_restart_goes_on(tmp_path: Path) -> None:
