@@ -18,7 +18,7 @@ from oarlock.wire.operations import Op, RangeFlag
 READ_TIMEOUT_S: Final = 5.0
 """For the read that shows whether the quorum answers; etcd's time-out of requests, and less than that of probes."""
 
-_PROBE: Final = [Op.RANGE, b"\0", RangeFlag.KEYS_ONLY | RangeFlag.NO_COUNT, b"", 1]
+_PROBE: Final = [int(Op.RANGE), b"\0", int(RangeFlag.KEYS_ONLY | RangeFlag.NO_COUNT), b"", 1]
 """A linearizable read of a key that nobody has: what matters is that it is answered."""
 
 
