@@ -52,6 +52,7 @@ def load(flags: Mapping[str, str | None], environment: Mapping[str, str], config
     values = {setting.field: _parse(setting, given[setting.flag]) for setting in SETTINGS}
     settings = Settings(**values)
     _check_election_timeout(settings, given["election-timeout"])
+    _check_doors(settings, given)
     _check_reachable(settings, given)
     _check_tls(settings, given)
     if settings.join and settings.initial_cluster:
@@ -96,10 +97,21 @@ def _check_election_timeout(settings: Settings, given: _Given) -> None:
         raise _refusal("election-timeout", rule, given)
 
 
+def _check_doors(settings: Settings, given: Mapping[str, _Given]) -> None:
+    """A native client asks at one port and watches at another; and a server that nobody can ask is a mistake."""
+    if bool(settings.listen_native_urls) != bool(settings.listen_watch_urls):
+        one, other = "listen-watch-urls", "listen-native-urls"
+        if settings.listen_watch_urls:
+            one, other = other, one
+        raise _refusal(one, f"given, or {other} empty as well", given[one])
+    if not settings.listen_native_urls and not settings.listen_client_urls:
+        raise _refusal("listen-client-urls", "given where listen-native-urls is empty", given["listen-client-urls"])
+
+
 def _check_reachable(settings: Settings, given: Mapping[str, _Given]) -> None:
     """Members of a cluster tell each other, and clients, where they are: "every address" is no such place."""
-    if not (settings.initial_cluster or settings.join):
-        return
+    if not settings.join and len({member.partition("=")[0] for member in settings.initial_cluster}) < 2:
+        return  # nobody asks a member that is alone
     for flag, listen, advertised in (
         ("initial-advertise-peer-urls", settings.listen_peer_urls, settings.initial_advertise_peer_urls),
         ("advertise-native-urls", settings.listen_native_urls, settings.advertise_native_urls),

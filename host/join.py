@@ -111,17 +111,18 @@ def _find(members: Iterable[Member], urls: Iterable[str]) -> Member | None:
     return next((member for member in members if {normal_url(url) for url in member.peer_urls} == wanted), None)
 
 
-async def become_voter(settings: Settings, own_endpoint: str) -> None:
+async def become_voter(settings: Settings, *own_endpoints: str) -> None:
     """Has this member promoted as soon as it is level; returns when it votes, or is no member any more.
 
     Args:
         settings: ``join`` not empty.
-        own_endpoint: the native port of this server, asked first: whoever was named for joining may be gone by now.
+        own_endpoints: the native port of this server if it has one, asked first: whoever was named for joining may be
+            gone by now.
     """
     urls = _own_urls(settings)
     while True:
         try:
-            if await _promote((own_endpoint, *settings.join), urls):
+            if await _promote((*own_endpoints, *settings.join), urls):
                 return
         except LearnerNotReadyError:
             log.debug("not level with the leader yet")

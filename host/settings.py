@@ -21,7 +21,8 @@ class Settings:
     Invariants:
     1. Every value obeys the rule of its `Setting`; `election_timeout_ms` is at least 5 x `heartbeat_interval_ms`.
     2. ``data_dir`` and files are absolute paths. ``quota_backend_bytes`` is positive: the default is filled in.
-    3. ``cert_file`` and ``key_file`` are both there or both empty; they are there where a client URL is ``https``, and
+    3. ``listen_watch_urls`` is empty exactly where ``listen_native_urls`` is, and there ``listen_client_urls`` is not.
+    4. ``cert_file`` and ``key_file`` are both there or both empty; they are there where a client URL is ``https``, and
        ``trusted_ca_file`` is where ``client_cert_auth`` is true. All three can be read.
     """
 
@@ -84,15 +85,15 @@ SETTINGS: Final[tuple[Setting, ...]] = (
         "listen-native-urls",
         "listen_native_urls",
         "tcp://127.0.0.1:2378",
-        rules.urls("tcp", least=1),
-        "Where native clients connect.",
+        rules.urls("tcp", least=0),
+        "Where native clients connect; empty for nowhere.",
     ),
     Setting(
         "listen-watch-urls",
         "listen_watch_urls",
         "tcp://127.0.0.1:2377",
-        rules.urls("tcp", least=1),
-        "Where watch events are pushed; clients learn it from the native greeting.",
+        rules.urls("tcp", least=0),
+        "Where watch events are pushed to native clients, which learn it from the greeting.",
     ),
     Setting(
         "listen-metrics-urls",
@@ -214,7 +215,7 @@ SETTINGS: Final[tuple[Setting, ...]] = (
         "log_format",
         "auto",
         rules.choice(*logs.FORMATS),
-        "console, json, or auto: console on a terminal, else json.",
+        "console, json, etcd (as etcd writes it), or auto: console on a terminal, else json.",
     ),
 )
 

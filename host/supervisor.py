@@ -118,8 +118,8 @@ class Supervisor:
         if self._settings.join:
             from oarlock.host import join
 
-            own_endpoint = announce.local_endpoint(self._settings.listen_native_urls[0])
-            self._joining = asyncio.create_task(join.become_voter(self._settings, own_endpoint))
+            own_endpoints = map(announce.local_endpoint, self._settings.listen_native_urls[:1])
+            self._joining = asyncio.create_task(join.become_voter(self._settings, *own_endpoints))
 
     def _handle_signals(self) -> None:
         loop = asyncio.get_running_loop()

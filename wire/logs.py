@@ -26,7 +26,8 @@ finally:
         del sys.modules["rich"]
 
 LEVELS: Final = ("debug", "info", "warning", "error")
-FORMATS: Final = ("auto", "console", "json")
+FORMATS: Final = ("auto", "console", "json", "etcd")
+_ETCD_LEVELS: Final = {"warning": "warn", "critical": "fatal"}
 
 
 def configure(process: str, *, level: str = "info", format: str = "auto", stream: TextIO | None = None) -> None:
@@ -37,7 +38,8 @@ def configure(process: str, *, level: str = "info", format: str = "auto", stream
     Args:
         process: the name that every line carries, beside the process id.
         level: the least level that is written, one of ``LEVELS``.
-        format: ``console``, ``json``, or ``auto``: console if the stream is a terminal.
+        format: ``console``, ``json``, ``etcd`` (JSON with etcd's keys), or ``auto``: console if the stream is a
+            terminal, else json.
         stream: where lines go; standard error by default.
 
     Raises:
@@ -51,9 +53,7 @@ def configure(process: str, *, level: str = "info", format: str = "auto", stream
     terminal = target.isatty()
     least = logging.getLevelNamesMapping()[level.upper()]
     structlog.configure(
-        processors=_processors(
-            process, console=format == "console" or (format == "auto" and terminal), colors=terminal
-        ),
+        processors=_processors(process, "console" if format == "auto" and terminal else format, colors=terminal),
         wrapper_class=structlog.make_filtering_bound_logger(least),
         logger_factory=structlog.WriteLoggerFactory(file=target),
         cache_logger_on_first_use=False,
@@ -72,7 +72,7 @@ def get_logger(name: str) -> Any:
     return structlog.get_logger(module=name.removeprefix("oarlock."))
 
 
-def _processors(process: str, *, console: bool, colors: bool) -> list[Any]:
+def _processors(process: str, format: str, *, colors: bool) -> list[Any]:
     pid = os.getpid()
 
     def add_process(logger: Any, method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
@@ -85,7 +85,7 @@ def _processors(process: str, *, console: bool, colors: bool) -> list[Any]:
         structlog.processors.add_log_level,
         structlog.processors.StackInfoRenderer(),
     ]
-    if console:
+    if format == "console":
         return [
             *shared,
             structlog.processors.TimeStamper(fmt="%H:%M:%S.%f", utc=False),
@@ -95,8 +95,21 @@ def _processors(process: str, *, console: bool, colors: bool) -> list[Any]:
         *shared,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
         structlog.processors.format_exc_info,
+        *([_as_etcd] if format == "etcd" else []),
         structlog.processors.JSONRenderer(default=str),
     ]
+
+
+def _as_etcd(logger: Any, method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    """The same line with etcd's keys in etcd's order, for collectors and tools that read its log."""
+    level = event.pop("level")
+    return {
+        "level": _ETCD_LEVELS.get(level, level),
+        "ts": event.pop("timestamp"),
+        "caller": event.pop("module", "") or "oarlock",
+        "msg": event.pop("event"),
+        **event,
+    }
 
 
 class _Bridge(logging.Handler):

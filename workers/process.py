@@ -52,6 +52,7 @@ MAP_BYTES: Final = 1 << 30
 def main() -> int:
     """Runs a worker; returns the exit code of the process."""
     process.die_with_parent()
+    process.raise_descriptor_limit()
     number = process.worker_number()
     process.set_process_title(f"oarlock: worker {number}")
     settings = process.child_settings()
@@ -195,7 +196,7 @@ def _greeting(settings: dict[str, Any]) -> dict[str, Any]:
         "version": version("oarlock"),
         "protocol": PROTOCOL_VERSION,
         "incarnation": _new_id(),
-        "watch_endpoint": settings["listen_watch_urls"][0],
+        "watch_endpoint": next(iter(settings["listen_watch_urls"]), ""),
         "max_request_bytes": settings["max_request_bytes"],
         "max_txn_ops": settings["max_txn_ops"],
         "workers": settings["workers"],

@@ -57,6 +57,7 @@ BAD = [
     ("name", ".."),
     ("data-dir", ""),
     ("listen-native-urls", ""),
+    ("listen-watch-urls", ""),
     ("listen-native-urls", "http://127.0.0.1:2378"),
     ("listen-native-urls", "tcp://127.0.0.1"),
     ("listen-native-urls", "tcp://127.0.0.1:70000"),
@@ -162,7 +163,9 @@ def test_settings_survive_the_hand_over_to_a_child() -> None:
     assert json.loads(settings.to_json())["listen_native_urls"] == ["tcp://127.0.0.1:2378"]
 
 
-@pytest.mark.parametrize("how", [{"join": "10.0.0.1:2378"}, {"initial-cluster": "default=http://10.0.0.2:2380"}])
+@pytest.mark.parametrize(
+    "how", [{"join": "10.0.0.1:2378"}, {"initial-cluster": "a=http://10.0.0.1:1,default=http://10.0.0.2:2380"}]
+)
 @pytest.mark.parametrize(
     ("listen", "advertise"),
     [
@@ -225,3 +228,15 @@ def test_times_are_written_as_in_go(text: str, time_s: float) -> None:
 def test_lists_of_words_may_be_empty() -> None:
     settings = config.load({"cors": "", "host-whitelist": "a.example, b.example"}, {})
     assert (settings.cors, settings.host_whitelist) == ((), ("a.example", "b.example"))
+
+
+def test_a_member_that_is_alone_may_listen_on_every_address() -> None:
+    flags = {"listen-client-urls": "http://0.0.0.0:2379", "initial-cluster": "default=http://0.0.0.0:2380"}
+    assert config.load(flags, {}).listen_client_urls == ("http://0.0.0.0:2379",)
+
+
+def test_one_of_the_doors_may_be_shut_but_not_both() -> None:
+    flags = {"listen-native-urls": "", "listen-watch-urls": ""}
+    assert config.load(flags, {}).listen_native_urls == ()
+    with pytest.raises(ConfigurationError, match=r"^listen-client-urls must be given"):
+        config.load({**flags, "listen-client-urls": ""}, {})
