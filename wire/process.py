@@ -11,6 +11,7 @@ import contextlib
 import ctypes
 import json
 import os
+import resource
 import select
 import signal
 import sys
@@ -158,6 +159,16 @@ def _die_on_hangup(descriptor: int) -> None:
 def _die() -> None:
     # SIGKILL rather than exit: no handler may hold up a process whose owner is gone, and replicas survive it.
     os.kill(os.getpid(), signal.SIGKILL)
+
+
+def raise_descriptor_limit() -> int:
+    """Lets this process have as many open files as it may, and returns how many: a login allows a thousand, and every
+    connection is one."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with contextlib.suppress(ValueError, OSError):  # not ours to raise: then it stays what it is
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+        return hard
+    return soft
 
 
 def set_process_title(title: str) -> None:
