@@ -32,7 +32,7 @@ def flags_of(request: WatchCreateRequest) -> int:
     flags = int(WatchFlag.PREV_KV) if request.prev_kv else 0
     for kind in request.filters:
         if 0 <= kind < len(_FILTERS):
-            flags |= _FILTERS[kind]
+            flags |= int(_FILTERS[kind])
     return flags
 
 
