@@ -24,7 +24,7 @@ from oarlock.gateway.grpc.calls import (
 )
 from oarlock.gateway.grpc.deadlines import Deadlines
 from oarlock.gateway.grpc.messages import PREFIX_BYTES, MessageReader, framed
-from oarlock.gateway.grpc.requests import Methods, Refusal, judge
+from oarlock.gateway.grpc.requests import Methods, Refusal, Request, judge
 from oarlock.gateway.grpc.status import (
     OK,
     OK_TRAILERS,
@@ -114,7 +114,9 @@ class GrpcConnection:
     def receive(self, data: bytes, now_s: float) -> list[Event]:
         """What ``data``, read from the transport at ``now_s``, means; never raises for it."""
         for event in self._connection.receive(data, now_s):
-            if type(event) is http2.DataReceived:
+            if type(event) is http2.WholeRequest:
+                self._whole(event, now_s)
+            elif type(event) is http2.DataReceived:
                 self._data(event)
             elif type(event) is http2.HeadersReceived:
                 self._open(event, now_s)
@@ -184,11 +186,15 @@ class GrpcConnection:
             False if the call is over, or was broken off because the client reads too slowly. Nothing more is told of
             it.
         """
+        return self.send_framed(call, framed(message))
+
+    def send_framed(self, call: Call, body: bytes) -> bool:
+        """Messages that were framed before (`messages.framed`), as many as there are in ``body``; else as `send`."""
         if call.is_over:
             return False
         if not call.stream.headers_sent:
             self._connection.send_headers(call.stream, RESPONSE_HEADERS)
-        if self._connection.send_data(call.stream, framed(message)):
+        if self._connection.send_data(call.stream, body):
             return True
         self._forget(call)
         return False
@@ -214,6 +220,11 @@ class GrpcConnection:
         """What was sent on ``call`` and waits for the client or the transport. `take_drained` tells when it is 0
         again."""
         return call.stream.queued_bytes
+
+    @property
+    def queued_bytes_of_all(self) -> int:
+        """The same for all calls together. They share `Limits.queued_bytes`: above it whoever sends is broken off."""
+        return self._connection.queued_bytes
 
     def pause(self, call: Call) -> None:
         """The client may send one more window of messages, and then has to wait."""
@@ -248,6 +259,25 @@ class GrpcConnection:
             self._events.append(CallOpened(call))
         if event.ended:
             self._end_requests(call)
+
+    def _whole(self, event: http2.WholeRequest, now_s: float) -> None:
+        """A call that came whole; what is not plain about it is seen to in two steps, as if it had come in two."""
+        stream, data = event.stream, event.data
+        request = judge(event.headers, self._methods)
+        if (
+            type(request) is Request
+            and not request.method.takes_stream
+            and _is_one_plain_message(data, self._limits.message_bytes)
+        ):
+            call = stream.context = Call(stream, request, None)
+            if request.timeout_s is not None:
+                call.deadline_s = now_s + request.timeout_s
+                self._deadlines.add(call.deadline_s, call, self._connection.open_streams)
+            call.is_known = True
+            self._events.append(RequestReceived(call, data[PREFIX_BYTES:]))
+            return
+        self._open(http2.HeadersReceived(stream, event.headers, False), now_s)
+        self._data(http2.DataReceived(stream, data, True))
 
     def _data(self, event: http2.DataReceived) -> None:
         call = event.stream.context

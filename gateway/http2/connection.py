@@ -99,8 +99,7 @@ class Connection:
         self._keepalive.heard(now_s)
         receiver = self._receiver
         try:
-            for one in self._reader.frames(data):
-                receiver.take(one, now_s, DRAIN_PAYLOAD)
+            receiver.take(self._reader.frames(data), now_s)
         except ConnectionFault as fault:
             self._fail(fault.code, fault.reason)
         self._sender.pump()

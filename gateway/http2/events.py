@@ -27,6 +27,16 @@ class DataReceived:
 
 
 @dataclass(slots=True)
+class WholeRequest:
+    """A peer opened ``stream``, and the frame behind the headers had all of the body: both of the above in one, since
+    nearly every call is like this."""
+
+    stream: Stream
+    headers: Headers
+    data: bytes
+
+
+@dataclass(slots=True)
 class TrailersReceived:
     """Fields after the body, which end it."""
 
@@ -74,4 +84,4 @@ class ConnectionEnded:
     reason: str
 
 
-Event = HeadersReceived | DataReceived | TrailersReceived | StreamEnded | PeerGoingAway | ConnectionEnded
+Event = HeadersReceived | DataReceived | WholeRequest | TrailersReceived | StreamEnded | PeerGoingAway | ConnectionEnded

@@ -7,7 +7,7 @@ step is remembered, so a peer that sends byte by byte does not make us look at t
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Final, NamedTuple
+from typing import Final
 
 from oarlock.gateway.http2.faults import ConnectionFault
 from oarlock.gateway.http2.frames import (
@@ -28,14 +28,9 @@ from oarlock.gateway.http2.frames import (
 )
 from oarlock.gateway.http2.limits import Limits
 
-
-class Frame(NamedTuple):
-    """One frame. Of HEADERS, ``payload`` is the whole header block, and END_STREAM the only flag left to look at."""
-
-    kind: int
-    flags: int
-    stream_id: int
-    payload: bytes
+Frame = tuple[int, int, int, bytes]
+"""Kind, flags, stream id, payload. Of HEADERS, the payload is the whole header block, and END_STREAM the only flag left
+to look at. A plain tuple, since two are made for every call."""
 
 
 class FrameReader:
@@ -78,23 +73,27 @@ class FrameReader:
         if self._stage == _PREFACE:
             position = self._preface(data)
         self._needed = FRAME_HEADER_BYTES
+        frame_bytes, header_at = self._limits.frame_bytes, FRAME_HEADER.unpack_from
         while end - position >= FRAME_HEADER_BYTES:
-            high, low, kind, flags, stream_id = FRAME_HEADER.unpack_from(data, position)
+            high, low, kind, flags, stream_id = header_at(data, position)
             size = high << 16 | low
-            if size > self._limits.frame_bytes or self._stage != _FRAMES or self._block is not None:
-                self._judge(size, kind, flags, stream_id & STREAM_MASK)
+            stream_id &= STREAM_MASK
+            if size > frame_bytes or self._stage != _FRAMES or self._block is not None:
+                self._judge(size, kind, flags, stream_id)
             start = position + FRAME_HEADER_BYTES
             if end - start < size:
                 self._needed = FRAME_HEADER_BYTES + size
                 break
             position = start + size
             self._stage = _FRAMES
-            if kind in (HEADERS, CONTINUATION):
-                whole = self._fragment(kind, flags, stream_id & STREAM_MASK, data[start:position])
+            if kind != HEADERS and kind != CONTINUATION:
+                yield kind, flags, stream_id, data[start:position]
+            elif kind == HEADERS and flags & _BLOCK_FLAGS == END_HEADERS:  # as nearly all of them come
+                yield HEADERS, flags & END_STREAM, stream_id, data[start:position]
+            else:
+                whole = self._fragment(kind, flags, stream_id, data[start:position])
                 if whole is not None:
                     yield whole
-            else:
-                yield Frame(kind, flags, stream_id & STREAM_MASK, data[start:position])
         self._kept += data[position:]
 
     def _preface(self, data: bytes) -> int:
@@ -127,7 +126,7 @@ class FrameReader:
             if flags & (PADDED | PRIORITIZED):
                 payload = _without_priority(flags, stream_id, _without_padding(flags, payload))
             if flags & END_HEADERS:
-                return Frame(HEADERS, flags & END_STREAM, stream_id, payload)
+                return HEADERS, flags & END_STREAM, stream_id, payload
             self._block, self._continuations = bytearray(), 0
             self._block_stream, self._block_flags = stream_id, flags & END_STREAM
         elif self._block is None:
@@ -137,7 +136,7 @@ class FrameReader:
             return None
         assert self._block is not None
         block, self._block = bytes(self._block), None
-        return Frame(HEADERS, self._block_flags, stream_id, block)
+        return HEADERS, self._block_flags, stream_id, block
 
     def _extend(self, payload: bytes) -> None:
         assert self._block is not None
@@ -150,6 +149,8 @@ class FrameReader:
                 f"{self._limits.header_block_bytes} bytes, {self._limits.continuation_frames} frames",
             )
 
+
+_BLOCK_FLAGS: Final = END_HEADERS | PADDED | PRIORITIZED
 
 _PREFACE: Final = 0
 _SETTINGS: Final = 1

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Final
 
 from oarlock.gateway.http2.events import (
@@ -12,12 +12,15 @@ from oarlock.gateway.http2.events import (
     PeerGoingAway,
     StreamEnded,
     TrailersReceived,
+    WholeRequest,
 )
 from oarlock.gateway.http2.faults import ConnectionFault, StreamFault
 from oarlock.gateway.http2.frame_reader import Frame, unpad
 from oarlock.gateway.http2.frames import (
     ACK,
+    DATA,
     END_STREAM,
+    HEADERS,
     MAX_STREAM_ID,
     MAX_WINDOW,
     PADDED,
@@ -33,7 +36,7 @@ from oarlock.gateway.http2.frames import (
 from oarlock.gateway.http2.header_decoder import HeaderDecoder
 from oarlock.gateway.http2.header_encoder import HeaderEncoder
 from oarlock.gateway.http2.headers import Headers, regular_problem
-from oarlock.gateway.http2.keepalive import KeepalivePolicy, PingJudge
+from oarlock.gateway.http2.keepalive import DRAIN_PAYLOAD, KeepalivePolicy, PingJudge
 from oarlock.gateway.http2.limits import Allowance, Limits
 from oarlock.gateway.http2.sender import Sender
 from oarlock.gateway.http2.states import Input, State, follow
@@ -84,28 +87,26 @@ class Receiver:
         self.drain_acknowledged = False
         self.peer_going_away = False
 
-    def take(self, one: Frame, now_s: float, drain_payload: bytes) -> None:
-        """One frame, arrived at ``now_s`` (monotonic, seconds).
-
-        Args:
-            one: the frame.
-            now_s: when it arrived.
-            drain_payload: the ping whose answer sets ``drain_acknowledged``.
+    def take(self, frames: Iterable[Frame], now_s: float) -> None:
+        """Frames that arrived at ``now_s`` (monotonic, seconds).
 
         Raises:
             ConnectionFault: the connection cannot go on.
         """
-        kind, flags, stream_id, payload = one
         self._now_s = now_s
-        if kind == PING and flags & ACK and payload == drain_payload:
-            self.drain_acknowledged = True
-        if kind < len(_HANDLERS):  # what is unknown is passed over (section 5.5)
+        sender, control_bytes = self._sender, self._limits.control_bytes
+        for kind, flags, stream_id, payload in frames:
             try:
-                _HANDLERS[kind](self, flags, stream_id, payload)
+                if kind == DATA:
+                    self._data(flags, stream_id, payload)
+                elif kind == HEADERS:
+                    self._headers(flags, stream_id, payload)
+                elif kind < len(_HANDLERS):  # what is unknown is passed over (section 5.5)
+                    _HANDLERS[kind](self, flags, stream_id, payload)
             except StreamFault as fault:
                 self._end_stream(stream_id, fault)
-        if self._sender.unsent_bytes > self._limits.control_bytes:
-            raise ConnectionFault(ErrorCode.ENHANCE_YOUR_CALM, "asks, and does not read the answers")
+            if sender.unsent_bytes > control_bytes:
+                raise ConnectionFault(ErrorCode.ENHANCE_YOUR_CALM, "asks, and does not read the answers")
 
     def _end_stream(self, stream_id: int, fault: StreamFault) -> None:
         stream = self._streams.by_id.get(stream_id)
@@ -175,19 +176,24 @@ class Receiver:
             return
         if stream.state is not State.OPEN:
             follow(stream.state, Input.RECEIVE_DATA)
-        ended = bool(flags & END_STREAM)
         stream.uncredited += size
         if stream.uncredited > self._limits.stream_window_bytes:
             raise StreamFault(ErrorCode.FLOW_CONTROL_ERROR, f"{stream.uncredited} bytes of data pass the window")
         if stream.missing_bytes is not None:
             self._count_body(stream, len(payload))
-        if ended:
+        if flags & END_STREAM:
             self._end_of_body(stream)
-        elif not payload and not self._empty.take(self._now_s):
+            events = self.events
+            last = events[-1] if events else None
+            if type(last) is HeadersReceived and last.stream is stream:
+                events[-1] = WholeRequest(stream, last.headers, payload)
+            else:
+                events.append(DataReceived(stream, payload, True))
+            return
+        if not payload and not self._empty.take(self._now_s):
             raise ConnectionFault(ErrorCode.ENHANCE_YOUR_CALM, "too many DATA frames without data")
-        else:
-            self.credit(stream, at_least=self._limits.stream_window_bytes // 2)
-        self.events.append(DataReceived(stream, payload, ended))
+        self.credit(stream, at_least=self._limits.stream_window_bytes // 2)
+        self.events.append(DataReceived(stream, payload, False))
 
     def _data_on_missing(self, stream_id: int) -> None:
         if stream_id > self.last_stream_id:
@@ -290,6 +296,7 @@ class Receiver:
         if len(payload) != 8:
             raise ConnectionFault(ErrorCode.FRAME_SIZE_ERROR, f"PING of {len(payload)} bytes; it has 8")
         if flags & ACK:
+            self.drain_acknowledged |= payload == DRAIN_PAYLOAD
             return
         answered, self._sender.answered = self._sender.answered, False
         has_streams = bool(self._streams.by_id)

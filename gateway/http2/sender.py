@@ -142,9 +142,13 @@ class Sender:
         """Bytes of the body. False: they would have to wait, and no more may; the stream is then to be reset."""
         size = len(chunk)
         if not stream.queue:
-            if not self._ready and size <= self.frame_bytes and size <= min(self.window, stream.send_window):
-                if self.unsent_bytes < self._limits.unsent_bytes:
-                    self._write_data(stream, chunk, size, flags=0)
+            if not self._ready and size <= self.frame_bytes and size <= self.window and size <= stream.send_window:
+                if self.unsent_bytes < self._limits.unsent_bytes:  # as _write_data, in place: watches come here
+                    self._out += (FRAME_HEADER.pack(size >> 16, size & 0xFFFF, DATA, 0, stream.id), chunk)
+                    self.unsent_bytes += FRAME_HEADER.size + size
+                    self.window -= size
+                    stream.send_window -= size
+                    self.answered = True
                     return True
             elif not size:
                 return True

@@ -8,7 +8,7 @@ import sys
 import time
 
 from oarlock.gateway.http2.connection import Connection
-from oarlock.gateway.http2.events import DataReceived, Event, HeadersReceived, TrailersReceived
+from oarlock.gateway.http2.events import DataReceived, Event, HeadersReceived, TrailersReceived, WholeRequest
 
 HEADERS = ((b":status", b"200"), (b"content-type", b"text/plain"))
 BODY = b"hello"
@@ -16,7 +16,9 @@ BODY = b"hello"
 
 def answer(connection: Connection, event: Event) -> None:
     """Answers every request with the same page once it is complete."""
-    ended = isinstance(event, TrailersReceived) or (isinstance(event, HeadersReceived | DataReceived) and event.ended)
+    ended = isinstance(event, TrailersReceived | WholeRequest) or (
+        isinstance(event, HeadersReceived | DataReceived) and event.ended
+    )
     if ended:
         connection.send_headers(event.stream, HEADERS)  # type: ignore[union-attr]
         connection.send_data(event.stream, BODY)  # type: ignore[union-attr]

@@ -7,7 +7,14 @@ from typing import NamedTuple
 import pytest
 
 from oarlock.gateway.http2.connection import Connection
-from oarlock.gateway.http2.events import ConnectionEnded, DataReceived, HeadersReceived, StreamEnded, TrailersReceived
+from oarlock.gateway.http2.events import (
+    ConnectionEnded,
+    DataReceived,
+    HeadersReceived,
+    StreamEnded,
+    TrailersReceived,
+    WholeRequest,
+)
 from oarlock.gateway.http2.frames import (
     ACK,
     CONTINUATION,
@@ -203,6 +210,9 @@ def shape(found: list[object]) -> list[object]:
             plain.append(("headers", one.stream.id, one.headers.fields, one.ended))
         elif isinstance(one, DataReceived):
             plain.append(("data", one.stream.id, one.data, one.ended))
+        elif isinstance(one, WholeRequest):
+            plain.append(("headers", one.stream.id, one.headers.fields, False))
+            plain.append(("data", one.stream.id, one.data, True))
         elif isinstance(one, TrailersReceived):
             plain.append(("trailers", one.stream.id, one.headers.fields))
         elif isinstance(one, StreamEnded):
