@@ -164,7 +164,7 @@ class Watcher:
             events: from ``next_revision`` on, as it was when they were asked for.
             next_revision: the first of which they have none.
         """
-        self.next_revision = max(self.next_revision, next_revision)
+        self.next_revision = next_revision
         self.is_behind = self.next_revision <= self.seen_revision
         if events:
             self.is_quiet = False
