@@ -18,13 +18,18 @@ from oarlock.gateway.grpc.calls import (
     RequestsEnded,
 )
 from oarlock.gateway.grpc.connection import GrpcConnection
+from oarlock.gateway.grpc.messages import framed
 from oarlock.gateway.grpc.status import OK, Status
-from oarlock.gateway.service import Exchange
+from oarlock.gateway.http2.limits import DEFAULT_LIMITS
+from oarlock.gateway.service import Exchange, SharedMessages
 from oarlock.wire.errors import Code
 
 if TYPE_CHECKING:
     from oarlock.workers.etcd_door import EtcdDoor
 
+CROWDED_BYTES: Final = DEFAULT_LIMITS.queued_bytes // 4
+"""What waits for the client of a connection before nothing long is added: the rest is for answers that must be sent,
+since above the limit calls are broken off."""
 SLOW_READER: Final = Status(Code.RESOURCE_EXHAUSTED, "oarlock: the client reads too slowly")
 
 
@@ -67,6 +72,32 @@ class GrpcExchange(Exchange):
             self._cut_off()
         if not peer.is_dirty:
             peer.mark()
+
+    @property
+    def is_crowded(self) -> bool:
+        """Whether so much waits on the whole connection that nothing long should be added."""
+        return self._peer.connection.queued_bytes_of_all > CROWDED_BYTES
+
+    def offer(self, batch: SharedMessages, most_bytes: int) -> bool:
+        """Sends messages that others get too, framed once for all, in one piece; False if the client does not keep
+        up."""
+        call, peer = self._call, self._peer
+        if call.is_over:
+            return True
+        connection = peer.connection
+        queued_bytes = call.stream.queued_bytes
+        if queued_bytes and queued_bytes + batch.size_bytes > most_bytes:
+            return False
+        if connection.queued_bytes_of_all > CROWDED_BYTES:
+            return False
+        body = batch.framed
+        if body is None:
+            body = batch.framed = b"".join(map(framed, batch.messages))
+        if not connection.send_framed(call, body):
+            self._cut_off()
+        if not peer.is_dirty:
+            peer.mark()
+        return True
 
     def finish(self, status: Status = OK) -> None:
         """Ends the call with a status."""
