@@ -106,9 +106,8 @@ class HttpPages:
     async def _variables(self, _request: web.BaseRequest) -> web.Response:
         """Those of Go's expvar that etcd's users look at."""
         limit, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-        return web.Response(
-            text=json.dumps({"cmdline": sys.argv, "file_descriptor_limit": limit}), content_type="application/json"
-        )
+        variables = {"cmdline": sys.argv, "file_descriptor_limit": limit}
+        return _response(Page(200, "application/json", json.dumps(variables)))
 
     async def _measured(self, *, with_read: bool) -> Health:
         """The health, with a read through the quorum if that is wanted and there is hope for it."""
@@ -135,5 +134,6 @@ class HttpPages:
 
 
 def _response(page: Page) -> web.Response:
-    headers = {"X-Content-Type-Options": "nosniff"}
-    return web.Response(status=page.status, text=page.body, content_type=page.content_type, headers=headers)
+    content_type = f"{page.content_type}; charset=utf-8" if page.content_type == "text/plain" else page.content_type
+    headers = {"Content-Type": content_type, "X-Content-Type-Options": "nosniff"}
+    return web.Response(status=page.status, body=page.body.encode(), headers=headers)

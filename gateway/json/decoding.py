@@ -1,9 +1,11 @@
 """JSON to protobuf: proto3's JSON mapping of requests, as etcd's gateway takes it.
 
 Unknown names are ignored, names may be those of the ``.proto`` file or their camel-case form, ``null`` is a field that
-is not set, and of two members of a oneof the last one counts. Our own, since protobuf's converter ignores unknown names
-of enums too, takes ``3.0`` for an integer and ``"2"`` for an enum, refuses with other words than etcd, and has no bound
-on work.
+is not set. Fields are looked at in the order of the ``.proto`` file, as in etcd: of two members of a oneof the later
+one counts, and of two mistakes the first is told.
+
+Our own, since protobuf's converter ignores unknown names of enums too, takes ``3.0`` for an integer and ``"2"`` for an
+enum, refuses with other words than etcd, and has no bound on work.
 """
 
 from __future__ import annotations
@@ -32,8 +34,11 @@ class _Field(NamedTuple):
     """How one field is filled."""
 
     name: str
+    json_name: str
     convert: Convert | None
     """None for a message."""
+    zero: Any
+    """What ``null`` means in a list."""
     is_repeated: bool
 
 
@@ -79,10 +84,9 @@ class _Filler:
             raise wrong_kind(value, "map[string]json.RawMessage")
         if depth > MAX_DEPTH:
             raise BodyError("exceeded max depth")
-        fields = fields_of(message.DESCRIPTOR)
-        for name, item in value.items():
-            field = fields.get(name)
-            if field is not None and item is not None:
+        for field in fields_of(message.DESCRIPTOR) if value else ():
+            item = value.get(field.json_name, value.get(field.name))
+            if item is not None:
                 self._set(message, field, item, depth)
 
     def _set(self, message: Message, field: _Field, value: Any, depth: int) -> None:
@@ -103,7 +107,7 @@ class _Filler:
         self._count(len(values))
         items = getattr(message, field.name)
         if field.convert is not None:
-            items.extend(map(field.convert, values))
+            items.extend(field.zero if value is None else field.convert(value) for value in values)
             return
         for value in values:
             self.fill(items.add(), value, depth + 1)
@@ -115,13 +119,15 @@ class _Filler:
 
 
 @cache  # as many entries as there are types of messages
-def fields_of(message: Descriptor) -> dict[str, _Field]:
-    """The fields of a type of messages, under both of their names."""
-    fields: dict[str, _Field] = {}
-    for field in message.fields:
-        convert = None if field.message_type is not None else _converter(field)
-        fields[field.name] = fields[field.json_name] = _Field(field.name, convert, is_repeated(field))
-    return fields
+def fields_of(message: Descriptor) -> tuple[_Field, ...]:
+    """The fields of a type of messages, in the order of their declaration."""
+    return tuple(_field(field) for field in message.fields)
+
+
+def _field(field: FieldDescriptor) -> _Field:
+    convert = None if field.message_type is not None else _converter(field)
+    zero = {FieldDescriptor.TYPE_BYTES: b"", FieldDescriptor.TYPE_STRING: ""}.get(field.type, 0)
+    return _Field(field.name, field.json_name, convert, zero, is_repeated(field))
 
 
 def is_repeated(field: FieldDescriptor) -> bool:

@@ -36,8 +36,11 @@ def integer(value: Any, lowest: int, highest: int, go_type: str) -> int:
     Raises:
         BodyError: it is something else, or outside of the bounds.
     """
-    if type(value) is str:
-        value = _quoted_number(value)
+    number = _quoted_number(value) if type(value) is str else value
+    return _plain_integer(number, lowest, highest, go_type)
+
+
+def _plain_integer(value: Any, lowest: int, highest: int, go_type: str) -> int:
     if type(value) is not int:
         raise wrong_number(value, go_type) if type(value) is NumberText else wrong_kind(value, go_type)
     if not lowest <= value <= highest:
@@ -82,11 +85,14 @@ def text(value: Any) -> str:
 
 
 def octets(value: Any) -> bytes:
-    """Bytes in base64: standard or URL-safe, padded or not. etcd takes the latter forms since 3.6.
+    """Bytes in base64: standard or URL-safe, padded or not. etcd takes the latter forms since 3.6; and up to 3.5, since
+    Go does, a list of numbers.
 
     Raises:
         BodyError: it is something else.
     """
+    if type(value) is list:
+        return bytes(0 if number is None else _plain_integer(number, 0, 255, "uint8") for number in value)
     if type(value) is not str:
         raise wrong_kind(value, "[]uint8")
     bare = value.translate(_LINE_ENDS).translate(_URL_SAFE)
