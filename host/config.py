@@ -6,6 +6,7 @@ import difflib
 import os
 import tomllib
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, Final, NamedTuple
 from urllib.parse import urlsplit
 
@@ -51,6 +52,8 @@ def load(flags: Mapping[str, str | None], environment: Mapping[str, str], config
         given["data-dir"] = _Given(given["data-dir"].text.replace("${name}", name), "default")
     values = {setting.field: _parse(setting, given[setting.flag]) for setting in SETTINGS}
     settings = Settings(**values)
+    if settings.trusted_ca_file:  # etcd likewise: who names authorities wants their certificates
+        settings = replace(settings, client_cert_auth=True)
     _check_election_timeout(settings, given["election-timeout"])
     _check_doors(settings, given)
     _check_reachable(settings, given)

@@ -33,7 +33,7 @@ DOOR_SETTINGS: Final[tuple[Setting, ...]] = (
         "trusted_ca_file",
         "",
         rules.file,
-        "Authorities (PEM) by which clients' certificates are judged.",
+        "Authorities (PEM) one of which must have signed a client's certificate; implies client-cert-auth.",
     ),
     Setting(
         "client-cert-auth", "client_cert_auth", "false", rules.flag, "Ask clients for a certificate of trusted-ca-file."

@@ -23,7 +23,7 @@ class Settings:
     2. ``data_dir`` and files are absolute paths. ``quota_backend_bytes`` is positive: the default is filled in.
     3. ``listen_watch_urls`` is empty exactly where ``listen_native_urls`` is, and there ``listen_client_urls`` is not.
     4. ``cert_file`` and ``key_file`` are both there or both empty; they are there where a client URL is ``https``, and
-       ``trusted_ca_file`` is where ``client_cert_auth`` is true. All three can be read.
+       ``trusted_ca_file`` is exactly where ``client_cert_auth`` is true. All three can be read.
     """
 
     name: str

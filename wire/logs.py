@@ -96,7 +96,7 @@ def _processors(process: str, format: str, *, colors: bool) -> list[Any]:
         structlog.processors.TimeStamper(fmt="iso", utc=True),
         structlog.processors.format_exc_info,
         *([_as_etcd] if format == "etcd" else []),
-        structlog.processors.JSONRenderer(default=str),
+        structlog.processors.JSONRenderer(default=str, separators=(",", ":") if format == "etcd" else None),
     ]
 
 

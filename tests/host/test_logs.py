@@ -89,3 +89,12 @@ def test_an_uncaught_exception_is_one_line() -> None:
 def test_unknown_options_are_refused(options: dict[str, Any], name: str) -> None:
     with pytest.raises(ConfigurationError, match=f"{name} must be one of"):
         logs.configure("worker-0", **options)
+
+
+def test_lines_may_have_the_keys_of_etcd() -> None:
+    stream = io.StringIO()
+    logs.configure("worker-0", format="etcd", stream=stream)
+    logs.get_logger("oarlock.x").warning("slow disk", took_s=3)
+    text = stream.getvalue()
+    assert text.startswith('{"level":"warn","ts":"')
+    assert text.endswith(f'Z","caller":"x","msg":"slow disk","took_s":3,"process":"worker-0","pid":{os.getpid()}}}\n')
