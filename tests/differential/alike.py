@@ -6,7 +6,7 @@ server beforehand, and fields that tell of the server rather than of what it sto
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any, Final
 
 from google.protobuf.descriptor import FieldDescriptor
@@ -30,6 +30,17 @@ UNORDERED_FIELDS: Final = frozenset({"LeaseTimeToLiveResponse.keys", "LeaseLease
 STORED_VERSION: Final = "KeyValue.version"
 """A version that is not the server's, but counts the writes of a key."""
 
+TIME_LEFT: Final = "LeaseTimeToLiveResponse.TTL"
+"""Of a lease that exists, in seconds; it goes down meanwhile."""
+NEWER_FIELDS: Final = frozenset(
+    {
+        "HashKVResponse.hash_revision",
+        "SnapshotResponse.version",
+        *(f"StatusResponse.{name}" for name in ("storageVersion", "dbSizeQuota", "downgradeInfo")),
+    }
+)
+"""What etcd 3.5 does not have, and later ones do: Oarlock answers with them."""
+
 Ids = Mapping[str | int, str]
 
 
@@ -42,7 +53,8 @@ def message(answer: Message, ids: Ids) -> dict[str, Any]:
     """All of a message that must be equal: the fields that are set, by name."""
     found = {}
     for field, value in answer.ListFields():
-        found[field.name] = _field(field, value, ids)
+        if _full_name(field) not in NEWER_FIELDS:
+            found[field.name] = _field(field, value, ids)
     return found
 
 
@@ -53,9 +65,14 @@ def named(text: str, ids: Ids) -> str:
     return text
 
 
+def _full_name(field: FieldDescriptor) -> str:
+    assert field.containing_type is not None
+    return f"{field.containing_type.name}.{field.name}"
+
+
 def _field(field: FieldDescriptor, value: Any, ids: Ids) -> Any:
-    full_name = f"{field.containing_type.name}.{field.name}"
-    if field.name in OWN_FIELDS and full_name != STORED_VERSION:
+    full_name = _full_name(field)
+    if (field.name in OWN_FIELDS and full_name != STORED_VERSION) or (full_name == TIME_LEFT and value > 0):
         return f"<{field.name}>"
     if not field.is_repeated:
         return _value(field, value, ids)
@@ -89,6 +106,3 @@ def json_value(value: Any, ids: Ids, inside: str = "") -> Any:
 def _json_field(name: str, value: Any, ids: Ids, inside: str) -> Any:
     own = name in OWN_FIELDS and inside not in ("kvs", "kv", "prev_kv", "prev_kvs")
     return f"<{name}>" if own else json_value(value, ids, name)
-
-
-Normaliser = Callable[[bytes, Ids], Any]
