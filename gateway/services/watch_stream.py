@@ -74,6 +74,21 @@ class WatchStream:
         exchange: the call; the stream sets its callbacks.
     """
 
+    __slots__ = (
+        "_auto_id",
+        "_backend",
+        "_behind",
+        "_exchange",
+        "_failures",
+        "_fragment_bytes",
+        "_guard",
+        "_is_pulling",
+        "_progress",
+        "_pulls",
+        "_retry",
+        "_watchers",
+    )
+
     def __init__(self, tools: WatchTools, exchange: Exchange) -> None:
         self._backend = tools.backend
         self._pulls = tools.pulls

@@ -53,6 +53,7 @@ class _Worker:
     revision = 1
     compact_revision = -1
     has_leader = True
+    is_learner = False
 
     def __init__(self) -> None:
         self.hub = WatchHub(lambda: b"t" * 16)
@@ -62,13 +63,16 @@ class _Worker:
         return WatchResponse(header=header).SerializeToString()
 
     def submit(self, request: list[Any], done: Callable[[Any], None]) -> None:
-        raise NotImplementedError("nobody falls behind here")
+        raise AssertionError("nobody falls behind here")
+
+    def make_snapshot(self, done: Callable[[str | None, str], None]) -> None:
+        raise AssertionError("nobody asks for it")
 
     def subscribe(self, key: bytes, range_end: bytes, flags: int, deliver: Callable[[LiveBatch], None]) -> Subscription:
         return self.hub.subscribe_local(key, range_end, flags, self.revision, deliver)
 
     def call_later(self, delay_s: float, callback: Callable[[], None]) -> Timer:
-        return SimpleNamespace(cancel=lambda: None)  # type: ignore[return-value]
+        return SimpleNamespace(cancel=lambda: None)
 
     def commit(self, revisions: int) -> None:
         """One drain."""
@@ -144,7 +148,7 @@ class _Door:
         greeting = settings_frame({_INITIAL_WINDOW: (1 << 31) - 1}) + frame(SETTINGS, 1, 0)
         opened = [PREFACE + greeting + window_update_frame(0, (1 << 31) - 65536)]
         for number in range(streams):
-            block = encoder.encode(fields)
+            block = encoder.encode(list(fields.items()))
             opened.append(frame(HEADERS, END_HEADERS, 2 * number + 1, block) + frame(DATA, 0, 2 * number + 1, _CREATE))
         peer.data_received(b"".join(opened))
         self.peers.append(peer)
