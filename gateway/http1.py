@@ -6,6 +6,7 @@ The port's owner accepts connections and gives those that do not speak HTTP/2 to
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final, cast
@@ -21,6 +22,9 @@ from oarlock.gateway.json.carriers import HttpSink, WebSocketSink, WebSocketSour
 from oarlock.gateway.json.routes import OLD_PREFIX, PREFIX, Route
 from oarlock.gateway.service import Backend
 from oarlock.wire.errors import StoppedError
+from oarlock.wire.logs import get_logger
+
+log = get_logger(__name__)
 
 FIRST_REQUEST_S: Final = 20.0
 """For the headers of a connection's first request to arrive; long enough for anybody who means it."""
@@ -42,6 +46,8 @@ _ALLOWED: Final = {
     "Access-Control-Allow-Methods": "POST, GET, OPTIONS, PUT, DELETE",
     "Access-Control-Allow-Headers": "accept, content-type, authorization",
 }
+_nobody: Final = logging.Logger("oarlock.gateway.http1", logging.CRITICAL)
+"""What the library has to say of malformed requests: a traceback for each, by which anybody could fill the log."""
 _STOPPED: Final = Status.of(StoppedError())
 _TOO_MANY: Final = b"HTTP/1.1 503 Service Unavailable\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
 
@@ -90,6 +96,7 @@ class Http1:
             self._handle,
             handler_cancellation=True,
             access_log=None,
+            logger=_nobody,
             auto_decompress=False,
             keepalive_timeout=KEEPALIVE_S,
             lingering_time=LINGER_S,
@@ -137,6 +144,13 @@ class Http1:
         handler.force_close()
 
     async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
+        try:
+            return await self._answer(request)
+        except Exception:
+            log.exception("a request could not be handled", path=request.path)
+            return _text(500, "oarlock: internal error\n", _SERVER)
+
+    async def _answer(self, request: web.BaseRequest) -> web.StreamResponse:
         timer = self._silent.pop(request.protocol, None)
         if timer is not None:
             timer.cancel()
