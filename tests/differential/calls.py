@@ -106,7 +106,9 @@ class Caller:
 
     def members(self) -> rpc_pb2.MemberListResponse:
         """The members of its cluster."""
-        answer = self.call("Cluster/MemberList").answers[0]
+        outcome = self.call("Cluster/MemberList")
+        assert outcome.answers, outcome
+        answer = outcome.answers[0]
         assert isinstance(answer, rpc_pb2.MemberListResponse)
         return answer
 
