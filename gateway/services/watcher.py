@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from oarlock.gateway.proto.rpc_pb2 import WatchCreateRequest
 from oarlock.gateway.service import Backend, Exchange, LiveBatch, SharedMessages, Subscription
-from oarlock.gateway.services.watch_messages import encoded_batch, history_responses, live_fragments
+from oarlock.gateway.services.watch_messages import EncodedBatch, encoded_batch, history_responses, live_fragments
 from oarlock.wire.operations import FROM_KEY, Op, WatchFlag
 
 QUEUE_BYTES: Final = 256 << 10
@@ -130,21 +130,23 @@ class Watcher:
         if batch.previous_revision >= next_revision:
             self._fall_behind(batch.revision)
         elif batch.revision >= next_revision:
-            messages = self._messages(batch)
-            if not messages.messages:
-                self.next_revision = batch.revision + 1
-            elif self._exchange.offer(messages, QUEUE_BYTES):
-                self.next_revision = batch.revision + 1
-                self.is_quiet = False
-            else:
+            encoded = encoded_batch(self._backend, batch)
+            if encoded is None or not self._send(batch, encoded):
                 self._fall_behind(batch.revision)
 
-    def _messages(self, batch: LiveBatch) -> SharedMessages:
-        encoded = encoded_batch(self._backend, batch)
+    def _send(self, batch: LiveBatch, encoded: EncodedBatch) -> bool:
+        """Sends what is wanted of a batch; False if the client does not keep up, and nothing was sent."""
         if self._fragment_bytes is None or encoded.longest_bytes < self._fragment_bytes:
-            return encoded.messages(self.watch_id, self.next_revision)
-        wanted = [event for event in batch.events if event[1][3] >= self.next_revision]
-        return SharedMessages(live_fragments(self._backend, wanted, self.watch_id, self._fragment_bytes))
+            messages = encoded.messages(self.watch_id, self.next_revision)
+        else:
+            wanted = [event for event in batch.events if event[1][3] >= self.next_revision]
+            messages = SharedMessages(live_fragments(self._backend, wanted, self.watch_id, self._fragment_bytes))
+        if messages.messages:
+            if not self._exchange.offer(messages, QUEUE_BYTES):
+                return False
+            self.is_quiet = False
+        self.next_revision = batch.revision + 1
+        return True
 
     def _fall_behind(self, revision: int) -> None:
         self.is_behind = True

@@ -6,7 +6,7 @@ import pytest
 from google.protobuf.message import DecodeError
 
 from oarlock.gateway.proto.rpc_pb2 import WatchRequest
-from oarlock.gateway.services import watch, watch_pulls, watch_stream, watcher
+from oarlock.gateway.services import watch, watch_messages, watch_pulls, watch_stream, watcher
 from oarlock.wire.errors import Code, LearnerRefusesError, OverloadedError
 
 from .watch_store import DELETE, PUT, Reader, Store, told
@@ -383,6 +383,21 @@ def test_one_long_batch_is_sent_to_a_client_that_keeps_up(
     reader.stop_reading()
     store.put(b"a", b"x" * 5000)
     assert told(reader.take()) == [(0, [11])]
+
+
+def test_a_batch_of_many_long_revisions_is_pulled_in_slices_and_one_long_revision_is_not(
+    reader: Reader, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(watch_messages, "MAX_LIVE_BYTES", 1000)
+    reader.create(b"a")
+    store.commit([(b"a", b"x" * 2000)])
+    assert (told(reader.take()), store.asked) == ([(0, [11])], [])
+    store.commit([(b"a", b"x" * 600)], [(b"a", b"x" * 600)])
+    assert reader.take() == []
+    store.answer()
+    assert told(reader.take()) == [(0, [12, 13])]
+    store.put(b"a")
+    assert told(reader.take()) == [(0, [14])]
 
 
 def test_history_waits_while_the_clients_whole_connection_is_crowded(reader: Reader, store: Store) -> None:
