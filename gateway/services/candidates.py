@@ -17,13 +17,14 @@ from oarlock.gateway.services.recipes import (
     Room,
     created_at,
     ensure_lease,
-    first_below,
     plain_error,
     while_created_at,
 )
 from oarlock.wire.errors import Code, OarlockError
 from oarlock.wire.operations import Event, Op, RangeFlag, SortOrder, SortTarget, WatchFlag, prefix_end
 
+_QUIET: Final = int(RangeFlag.NO_COUNT | RangeFlag.KEYS_ONLY)
+"""Whether a key is there, and since when, is all that is asked of a queue."""
 WITHDRAWAL_TRIES: Final = 5
 WITHDRAWAL_PAUSE_S: Final = 2.0
 """A candidate whose caller is gone keeps others waiting while its lease lives. A removal that fails is tried again for
@@ -67,7 +68,7 @@ class Candidate:
         self._entered: Callable[[bytes], None] = _nothing
         self._won: Callable[[int], None] = _nothing
         self._follower: Follower | None = None
-        self._is_first = False
+        self._is_alone = False
         self._is_ended = False
         self.lease = 0
         self.key = b""
@@ -93,22 +94,22 @@ class Candidate:
             return
         self.lease = lease
         self.key = key = self._prefix + b"%x" % lease
-        put = [int(Op.PUT), key, self._value, lease]
-        first = first_below(self._prefix)
-        request = [int(Op.TXN), [created_at(key, 0)], [put, first], [[int(Op.RANGE), key], first]]
-        self._backend.submit(request, self._take_place)
+        put, get = [int(Op.PUT), key, self._value, lease], [int(Op.RANGE), key]
+        # Every worker runs this, so it does not sort the queue, as etcd does, but only sees whether there is one.
+        some = [int(Op.RANGE), self._prefix, _QUIET, prefix_end(self._prefix), 2]
+        self._backend.submit([int(Op.TXN), [created_at(key, 0)], [put, some], [get, some]], self._take_place)
 
     def _take_place(self, item: Any) -> None:
         if is_error(item):
             self.fail(item[2])
             return
-        is_new, (own, first) = item[2]
+        is_new, (own, some) = item[2]
         self.entered_revision = item[1]
         self.create_revision = item[1] if is_new else own[2][0][0][2]
-        self._is_first = first[2][0][0][2] == self.create_revision
+        self._is_alone = len(some[2][0]) == 1
         if not self._is_ended:
             self._entered(self._value if is_new else own[2][0][0][1])
-        elif is_new or not self._is_first:  # else an earlier call of this lease has the name
+        elif is_new:  # else it is another call's, which has the name or waits
             self._withdraw()
 
     # Waiting
@@ -120,34 +121,42 @@ class Candidate:
             won: called with the revision of the store at which the candidate was seen to have it. The call ends then.
         """
         self._won = won
-        if self._is_first:
+        if self._is_alone:
             self._win(self.entered_revision)
         else:
             self._find_older()
 
     def _find_older(self) -> None:
-        """Asks for the youngest of the older ones: when that is gone, the others most likely are."""
-        flags, end, before = int(RangeFlag.NO_COUNT), prefix_end(self._prefix), self.create_revision - 1
+        """Asks for the youngest of the older ones (when that is gone, most likely all are), and for the own key."""
+        flags, end, before = _QUIET, prefix_end(self._prefix), self.create_revision - 1
         order, target = int(SortOrder.DESCEND), int(SortTarget.CREATE)
-        request = [int(Op.RANGE), self._prefix, flags, end, 1, 0, order, target, 0, 0, 0, before]
-        self._backend.submit(request, self._follow_older)
+        older = [int(Op.RANGE), self._prefix, flags, end, 1, 0, order, target, 0, 0, 0, before]
+        self._backend.submit([int(Op.TXN), [], [older, [int(Op.RANGE), self.key]], []], self._judge)
 
-    def _follow_older(self, item: Any) -> None:
+    def _judge(self, item: Any) -> None:
+        """The name is the candidate's if nobody is older, and if its key has outlived the wait."""
         if self._is_ended:
             return
         if is_error(item):
             self.fail(item[2])
-        elif not item[2][0]:
-            self._backend.submit([int(Op.RANGE), self.key], self._confirm)
+            return
+        older, own = (response[2][0] for response in item[2][1])
+        if not own or own[0][2] != self.create_revision:
+            self.fail(self._expired)
+        elif older:
+            self._follow(older[0][0], item[1] + 1)
         else:
-            older, only_deletions = item[2][0][0][0], int(WatchFlag.NO_PUT)
-            try:
-                follower = Follower(self._backend, older, b"", only_deletions, item[1] + 1, self._move_up, self._lose)
-            except OarlockError as problem:
-                self.fail(problem.message)
-                return
-            self._follower = follower
-            follower.start()
+            self._win(item[1])
+
+    def _follow(self, older: bytes, revision: int) -> None:
+        try:
+            only_deletions = int(WatchFlag.NO_PUT)
+            follower = Follower(self._backend, older, b"", only_deletions, revision, self._move_up, self._lose)
+        except OarlockError as problem:
+            self.fail(problem.message)
+            return
+        self._follower = follower
+        follower.start()
 
     def _move_up(self, revision: int, event: Event) -> None:
         """The one before is gone."""
@@ -161,17 +170,6 @@ class Candidate:
             self._find_older()
         else:
             self.fail(item[2])
-
-    def _confirm(self, item: Any) -> None:
-        """Nobody is older: the name is ours if the key outlived the wait."""
-        if self._is_ended:
-            return
-        if is_error(item):
-            self.fail(item[2])
-        elif item[2][0] and item[2][0][0][2] == self.create_revision:
-            self._win(item[1])
-        else:
-            self.fail(self._expired)
 
     # Ends
 

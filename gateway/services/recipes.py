@@ -11,7 +11,7 @@ from oarlock.wire.errors import Code, OverloadedError
 from oarlock.wire.operations import CompareResult, CompareTarget, Op, RangeFlag, SortOrder, SortTarget, prefix_end
 
 MAX_CALLS: Final = 10_000
-"""Calls of one service under way on one worker, most of them waiting: each takes some 3 kB, and its stream as much."""
+"""Calls of one service under way on one worker, most of them waiting: each takes some 4 kB, and its stream more."""
 OWN_LEASE_TTL_S: Final = 60
 """Of the lease that a caller without one gets (etcd: the default of a session). Nobody keeps it alive."""
 

@@ -15,7 +15,8 @@ from oarlock.gateway.proto.rpc_pb2 import PutResponse, ResponseHeader
 from oarlock.gateway.service import Done, LiveBatch, Subscription
 from oarlock.wire.errors import OarlockError
 from oarlock.wire.frames import pack_error
-from oarlock.wire.operations import WRITES, Op
+from oarlock.wire.operations import Op
+from oarlock.workers.routing import is_write
 from oarlock.workers.watch.hub import WatchHub
 from tests.workers.harness import Harness
 
@@ -122,7 +123,7 @@ class StoreBackend:
         operation, *arguments = request
         if failures := self.failures.get(operation):
             return pack_error(1, failures.pop(0))
-        if operation not in WRITES:
+        if not is_write([1, *request]):
             return self.store.read([1, *request])
         if operation == Op.LEASE_GRANT and not arguments[0]:
             arguments[0] = next(self._leases)  # as a worker does before it proposes

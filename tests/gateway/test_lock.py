@@ -107,7 +107,7 @@ def test_who_waits_is_not_woken_for_nothing(locks: Locks) -> None:
         locks.lock(lease)
     asked = len(locks.backend.asked)
     locks.unlock(b"n/1")
-    assert [request[0] for request in locks.backend.asked[asked:]] == [Op.DELETE, Op.RANGE, Op.RANGE]
+    assert [request[0] for request in locks.backend.asked[asked:]] == [Op.DELETE, Op.TXN]
 
 
 def test_a_waiter_that_leaves_the_middle_lets_nobody_pass(locks: Locks) -> None:
@@ -204,18 +204,22 @@ def test_an_unlock_of_nothing_is_fine(locks: Locks) -> None:
     assert locks.unlock(b"n/1").header.revision == 1
 
 
-@pytest.mark.parametrize("operation", [Op.RANGE, Op.WATCH_HISTORY])
-def test_a_wait_that_fails_leaves_no_key(locks: Locks, operation: Op) -> None:
+def test_a_wait_that_cannot_begin_leaves_no_key(locks: Locks) -> None:
     locks.lock(1)
     waiter = locks.start(2)
-    locks.backend.failures[operation] = [StoppedError()]
-    while locks.backend.asked[-1][0] != Op.RANGE:
-        locks.backend.step()
     locks.backend.step()
-    assert not has_lock(waiter)
-    if operation == Op.WATCH_HISTORY:  # the replica was replaced
-        locks.backend.run(Op.PUT, b"x", b"")
-        locks.backend.hub.skipped_to(locks.backend.revision, 0.0)
+    locks.backend.failures[Op.TXN] = [StoppedError()]
+    locks.backend.settle()
+    assert failure(waiter) == (Code.UNKNOWN, StoppedError.text)
+    assert set(locks.backend.keys(b"n/")) == {b"n/1"}
+
+
+def test_a_wait_that_fails_leaves_no_key(locks: Locks) -> None:
+    locks.lock(1)
+    waiter = locks.lock(2)
+    locks.backend.failures[Op.WATCH_HISTORY] = [StoppedError()]
+    locks.backend.run(Op.PUT, b"x", b"")
+    locks.backend.hub.skipped_to(locks.backend.revision, 0.0)  # the replica was replaced
     locks.backend.settle()
     assert failure(waiter) == (Code.UNKNOWN, StoppedError.text)
     assert set(locks.backend.keys(b"n/")) == {b"n/1"}
