@@ -21,12 +21,14 @@ from oarlock.coordinator.leaving import Leaving
 from oarlock.coordinator.lessor import Lessor
 from oarlock.coordinator.log_storage import DurableLog
 from oarlock.coordinator.log_writer import LogWriter, write_to
+from oarlock.coordinator.member_metrics import MemberMetrics
 from oarlock.coordinator.member_requests import MemberRequests
 from oarlock.coordinator.peer_faults import PeerFaults
 from oarlock.coordinator.peer_requests import PeerRequests
 from oarlock.coordinator.peers import Peers
 from oarlock.coordinator.raft import HardState, Membership, Raft, RaftConfig, SnapshotMeta
 from oarlock.coordinator.raft.messages import InstallSnapshot
+from oarlock.coordinator.round_trips import RoundTrips
 from oarlock.coordinator.snapshot_exchange import SnapshotExchange
 from oarlock.coordinator.snapshotting import Snapshotting
 from oarlock.coordinator.standing import Answers, Standing
@@ -79,6 +81,8 @@ class _Doors(NamedTuple):
     port: WorkerPort
     writer: LogWriter
     answers: Answers
+    round_trips: RoundTrips
+    metrics: MemberMetrics
 
 
 class _Services(NamedTuple):
@@ -113,7 +117,7 @@ def assemble(
     """
     incarnation = _new_id()
     core = _core(settings, identity, entry_log, newest)
-    doors = _doors(settings, identity, entry_log, context, incarnation)
+    doors = _doors(settings, identity, entry_log, context, incarnation, core)
     services = _services(settings, identity, entry_log, newest, core, doors, incarnation)
     following = _following(settings, identity, core, doors, services)
     exchange = SnapshotExchange(
@@ -132,7 +136,7 @@ def assemble(
         identity,
         core.standing,
         doors.answers,
-        {**exchange.handlers, **services.hashes.handlers},
+        {**exchange.handlers, **services.hashes.handlers, **doors.round_trips.handlers},
     )
     coordinator = Coordinator(
         core.raft,
@@ -153,6 +157,7 @@ def assemble(
         doors.answers,
         core.standing,
         Leaving(),
+        doors.metrics,
         tick_s=settings["heartbeat_interval_ms"] / 1000 / TICKS_A_HEARTBEAT,
         election_s=settings["election_timeout_ms"] / 1000,
         on_state=_tell_supervisor,
@@ -182,15 +187,18 @@ def _doors(
     entry_log: Log,
     context: zmq.Context[zmq.Socket[bytes]],
     incarnation: int,
+    core: _Core,
 ) -> _Doors:
     poller = zmq.Poller()
     ids = (identity.cluster_id, identity.member_id)
     peers = Peers(context, poller, settings["listen_peer_urls"], ids, PeerFaults.from_environment())
     port = WorkerPort(Path(settings["data_dir"]), incarnation)
-    writer = LogWriter(write_to(entry_log))
+    round_trips = RoundTrips(peers)
+    member_metrics = MemberMetrics(core.raft, core.standing, peers, round_trips)
+    writer = LogWriter(write_to(entry_log, member_metrics.synced))
     poller.register(port.requests, zmq.POLLIN)
     poller.register(writer.fileno(), zmq.POLLIN)
-    return _Doors(poller, peers, port, writer, Answers(port, peers))
+    return _Doors(poller, peers, port, writer, Answers(port, peers), round_trips, member_metrics)
 
 
 def _services(
@@ -236,6 +244,7 @@ def _services(
     )
     hashes = HashExchange(core.raft, doors.peers, members, core.standing, workers.stop_serving)
     workers.report_hash = hashes.report
+    workers.on_refused, workers.on_read_failed = doors.metrics.proposals_refused, doors.metrics.read_failed
     return _Services(leases, snapshotting, forwarding, members, workers, hashes)
 
 

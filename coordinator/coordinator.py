@@ -21,6 +21,7 @@ from oarlock.coordinator.lease_keeper import LeaseKeeper
 from oarlock.coordinator.leaving import Leaving
 from oarlock.coordinator.log_storage import DurableLog
 from oarlock.coordinator.log_writer import DropPrefix, LogWrite, LogWriter
+from oarlock.coordinator.member_metrics import MemberMetrics
 from oarlock.coordinator.member_requests import MemberRequests
 from oarlock.coordinator.peer_requests import PeerRequests
 from oarlock.coordinator.peers import Peers
@@ -70,6 +71,7 @@ class Coordinator:
         answers: sends answers.
         standing: this member's; kept here.
         leaving: hands leadership over at a stop.
+        member_metrics: what etcd's dashboards show of a member.
         tick_s: the length of a Raft tick in seconds.
         election_s: an election time-out in seconds.
         on_state: told whether a leader is known, and whether the replicas are corrupt, whenever the former changes, and
@@ -96,6 +98,7 @@ class Coordinator:
         answers: Answers,
         standing: Standing,
         leaving: Leaving,
+        member_metrics: MemberMetrics,
         *,
         tick_s: float,
         election_s: float,
@@ -119,6 +122,7 @@ class Coordinator:
         self._answers = answers
         self._standing = standing
         self._leaving = leaving
+        self._member_metrics = member_metrics
         self._tick_s = tick_s
         self._election_s = election_s
         self._on_state = on_state
@@ -221,6 +225,7 @@ class Coordinator:
         self._alive_s = now_s
         self._on_state(self._standing.leader != 0, self._workers.corrupt)
         _leases.set(self._leases.count)
+        self._member_metrics.every_second()
         self._ask_for_snapshot(now_s)
         for member, refusal in self._peers.refusals():
             self._requests.refused(member, refusal, now_s)
@@ -337,6 +342,7 @@ class Coordinator:
             self._exchange.stop_sending()
         if changed:
             _leader_changes.inc()
+            self._member_metrics.leader_changed()
             log.info("leader changed", leader=f"{standing.leader:x}", term=standing.term)
             self._alive_s = now_s - 1.0  # the work of each second is due: a leader takes what we have to publish
             self._on_state(standing.leader != 0, self._workers.corrupt)

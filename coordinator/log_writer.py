@@ -43,8 +43,13 @@ class DropPrefix(NamedTuple):
 Job: TypeAlias = LogWrite | DropPrefix
 
 
-def write_to(log: Log) -> Callable[[Sequence[Job]], None]:
-    """The function that a ``LogWriter`` runs to write to ``log``: everything that waits, then one fdatasync."""
+def write_to(log: Log, synced: Callable[[float], None] | None = None) -> Callable[[Sequence[Job]], None]:
+    """The function that a ``LogWriter`` runs to write to ``log``: everything that waits, then one fdatasync.
+
+    Args:
+        log: to write to.
+        synced: told how many seconds each fdatasync took, on the thread that writes.
+    """
 
     def write(jobs: Sequence[Job]) -> None:
         for job in jobs:
@@ -55,7 +60,10 @@ def write_to(log: Log) -> Callable[[Sequence[Job]], None]:
                 log.reset(*job.reset_to)
             hard_state = None if job.hard_state is None else StoredHardState(*job.hard_state)
             log.append(job.entries, hard_state, job.truncate_from)
+        begin_s = time.monotonic()
         log.sync()
+        if synced is not None:
+            synced(time.monotonic() - begin_s)
 
     return write
 

@@ -18,6 +18,8 @@ SNAPSHOT_CHUNK   [digest, offset, data]
 SNAPSHOT_DONE    [digest, ok]
 CORRUPT          [index]: the receiver's replicas are not what the others' are
 PROPOSE_AGAIN    [pause_ms]: the leader could not take proposals that were passed on to it
+PING             [number]: how long is the way to you and back?
+PONG             [number]: the answer, with the same number
 ===============  ============================================================================================
 """
 
@@ -51,6 +53,8 @@ class PeerKind(IntEnum):
     SNAPSHOT_DONE = 10
     CORRUPT = 11
     PROPOSE_AGAIN = 12
+    PING = 13
+    PONG = 14
 
 
 class Refusal(IntEnum):
@@ -161,4 +165,6 @@ _SHAPES: Final[dict[int, tuple[_Check, ...]]] = {
     PeerKind.SNAPSHOT_DONE: (_bytes, _flag),
     PeerKind.CORRUPT: (_number,),
     PeerKind.PROPOSE_AGAIN: (_number,),
+    PeerKind.PING: (_number,),
+    PeerKind.PONG: (_number,),
 }

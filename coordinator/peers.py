@@ -18,6 +18,7 @@ from __future__ import annotations
 import socket
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from enum import IntEnum
 from functools import partial
 from typing import Any, Final, NamedTuple
@@ -74,11 +75,22 @@ class Received(NamedTuple):
     connection: bytes
 
 
+@dataclass(slots=True)
+class Traffic:
+    """What has passed between this member and another: plain numbers, since adding one costs next to nothing."""
+
+    sent_bytes: int = 0
+    received_bytes: int = 0
+    unsent_frames: int = 0
+    breaks: int = 0
+
+
 class _Link:
     """The connections to one member, and the monitor that tells when they break."""
 
     def __init__(self, context: zmq.Context[zmq.Socket[bytes]], url: str) -> None:
         self.url = url
+        self.traffic = Traffic()
         self.connected = False
         self.connected_s = 0.0
         self.lanes = [_connect(context, url, lane) for lane in Lane]
@@ -168,6 +180,10 @@ class Peers:
         link = self._links.get(member)
         return link is not None and link.connected
 
+    def traffic(self) -> dict[int, Traffic]:
+        """What has passed on the links, by member; a link that is made anew begins with zeros."""
+        return {member: link.traffic for member, link in self._links.items()}
+
     def connected_since_s(self, member: int) -> float | None:
         """When the link to a member was made (monotonic seconds); None where there is none."""
         link = self._links.get(member)
@@ -191,8 +207,10 @@ class Peers:
             link.lanes[lane].send(data, zmq.NOBLOCK)
         except zmq.ZMQError:
             _dropped.inc()
+            link.traffic.unsent_frames += 1
             return False
         _sent.inc()
+        link.traffic.sent_bytes += len(data)
         return True
 
     def reply(self, connection: bytes, to: int, kind: PeerKind, payload: Any) -> None:
@@ -217,6 +235,8 @@ class Peers:
             frame = self._decode(data)
             if frame is not None and self._is_for_us(frame, connection):
                 _received.inc()
+                if (link := self._links.get(frame.sender)) is not None:
+                    link.traffic.received_bytes += len(data)
                 yield Received(frame, connection)
 
     def _decode(self, data: bytes) -> PeerFrame | None:
@@ -262,6 +282,7 @@ class Peers:
                     link.connected, link.connected_s = True, time.monotonic()
                 elif link.connected:
                     link.connected = False
+                    link.traffic.breaks += 1
                     lost.append(member)
         return lost
 

@@ -88,6 +88,8 @@ class WorkerRequests:
         self._incarnation = incarnation
         self._initial = initial
         self.report_hash: Callable[[bytes, int, bytes, float], None] = lambda *_: None
+        self.on_refused: Callable[[], None] = lambda: None
+        self.on_read_failed: Callable[[], None] = lambda: None
         self.corrupt = False
         self._applied: dict[bytes, tuple[int, float]] = {}
         self._handlers: dict[int, Callable[[bytes, list[Any], float], None]] = {
@@ -190,6 +192,7 @@ class WorkerRequests:
                 self._raft.propose(portion)
         except OarlockError as refusal:
             _refused.inc()
+            self.on_refused()
             pause_ms = refusal.detail or REFUSAL_PAUSE_MS
             code = Code.RESOURCE_EXHAUSTED if isinstance(refusal, OverloadedError) else refusal.code
             self._answers.send(asker, [int(Internal.PROPOSE), batches[0][0], int(code), refusal.message, pause_ms])
@@ -208,6 +211,7 @@ class WorkerRequests:
 
     def read_failed(self, context: bytes) -> None:
         """A read-index question will not be answered: its asker asks again."""
+        self.on_read_failed()
         if not self._members.read_failed(context):
             asker, number = _read_context(context)
             self._answers.refuse(asker, Internal.READ_INDEX, number, NoLeaderError())

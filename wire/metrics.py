@@ -11,6 +11,8 @@ label value costs memory in every process: keep labels few. Without a supervisor
 from __future__ import annotations
 
 import os
+from bisect import bisect_left
+from collections import Counter as Counts
 from collections.abc import Sequence
 from typing import Final
 
@@ -21,6 +23,8 @@ from oarlock.wire import process
 
 SECONDS: Final = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 5.0)
 """Buckets for durations in seconds, from a fast fdatasync to a stuck disk."""
+PREFIXES: Final = ("oarlock_", "etcd_", "grpc_server_", "process_", "os_fd_")
+"""Our own metrics, and those that etcd's dashboards and alerts know, under its names."""
 SIZES: Final = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024)
 """Buckets for numbers of things in a batch."""
 
@@ -38,7 +42,7 @@ def counter(name: str, help: str, labels: Sequence[str] = ()) -> Counter:
     """A number that only grows: ``oarlock_<what>_total``.
 
     Args:
-        name: in Prometheus' manner, beginning with ``oarlock_`` and ending in ``_total``.
+        name: in Prometheus' manner, beginning with one of ``PREFIXES`` and ending in ``_total``.
         help: one line.
         labels: label names, few, with few values each.
     """
@@ -65,7 +69,46 @@ def histogram(name: str, help: str, labels: Sequence[str] = (), *, buckets: Sequ
     return Histogram(_checked(name), help, labels, buckets=buckets, registry=REGISTRY)
 
 
+def doubling(first: float, count: int) -> tuple[float, ...]:
+    """Buckets as etcd has them: ``count`` upper bounds, each twice the one before it."""
+    return tuple(first * 2**power for power in range(count))
+
+
+def observe_all(observed: Histogram, amounts: Sequence[float]) -> None:
+    """As ``observed.observe`` for each amount, at the price of a few, where many have gathered.
+
+    The library has no call for that: its buckets and its sum are filled directly.
+    """
+    if not amounts:
+        return
+    bounds, buckets = observed._upper_bounds, observed._buckets
+    for place, count in Counts(bisect_left(bounds, amount) for amount in amounts).items():
+        buckets[place].inc(count)
+    observed._sum.inc(sum(amounts))
+
+
+class Growth:
+    """Brings a counter up to a total that somebody else keeps as a plain number, which costs next to nothing.
+
+    Args:
+        counter: nobody else adds to it.
+    """
+
+    __slots__ = ("_counted", "_counter")
+
+    def __init__(self, counter: Counter) -> None:
+        self._counter = counter
+        self._counted = 0.0
+
+    def reach(self, total: float) -> None:
+        """Adds what ``total`` has grown by since the last call; one that has fallen has begun anew."""
+        grown = total - self._counted if total >= self._counted else total
+        self._counted = total
+        if grown:
+            self._counter.inc(grown)
+
+
 def _checked(name: str) -> str:
-    if not name.startswith("oarlock_"):
-        raise ValueError(f"a metric of ours begins with oarlock_, not {name!r}")
+    if not name.startswith(PREFIXES):
+        raise ValueError(f"a metric begins with one of {', '.join(PREFIXES)}, not {name!r}")
     return name

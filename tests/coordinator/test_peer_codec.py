@@ -26,6 +26,8 @@ PAYLOADS = {
     PeerKind.SNAPSHOT_DONE: [b"d", True],
     PeerKind.CORRUPT: [1],
     PeerKind.PROPOSE_AGAIN: [200],
+    PeerKind.PING: [7],
+    PeerKind.PONG: [7],
 }
 
 

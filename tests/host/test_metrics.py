@@ -65,5 +65,5 @@ def test_an_earlier_server_is_forgotten(tmp_path: Path) -> None:
 
 
 def test_foreign_names_are_refused() -> None:
-    with pytest.raises(ValueError, match="begins with oarlock_"):
+    with pytest.raises(ValueError, match="begins with one of oarlock_"):
         declarations.counter("things_total", "Things.")
