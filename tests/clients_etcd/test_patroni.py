@@ -1,0 +1,85 @@
+"""A real application: Patroni, which keeps a PostgreSQL cluster's leadership in etcd."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.clients_etcd.client_program import LAST_WORDS, python_program
+from tests.clients_etcd.postgresql_node import PostgresqlNode, as_a_user, postgresql_binaries
+from tests.clients_etcd.servers import EtcdServer
+from tests.server import wait_until
+
+pytestmark = pytest.mark.slow
+
+PATIENCE_S = 120.0
+"""For PostgreSQL to be initialized, copied or promoted on a busy machine, and for a lease of 20 s to run out."""
+USER, BINARIES = as_a_user(), postgresql_binaries()
+
+
+def test_patroni_keeps_its_leader_in_the_store(etcd_server: EtcdServer) -> None:
+    python_program("python_patroni", etcd_server)
+
+
+@pytest.fixture
+def nodes(etcd_server: EtcdServer) -> Iterator[tuple[PostgresqlNode, PostgresqlNode]]:
+    """Two nodes that can be started; in a folder whose path is short enough for sockets."""
+    assert USER is not None
+    assert BINARIES is not None
+    directory = Path(tempfile.mkdtemp(prefix="patroni-"))
+    if USER:
+        shutil.chown(directory, "nobody", "nogroup")
+    first, second = (PostgresqlNode(name, directory, etcd_server, BINARIES, USER) for name in ("first", "second"))
+    try:
+        yield first, second
+    finally:
+        first.kill()
+        second.kill()
+        shutil.rmtree(directory)
+
+
+@pytest.mark.skipif(BINARIES is None, reason="PostgreSQL is not installed")
+@pytest.mark.skipif(USER is None, reason="PostgreSQL refuses root, and setpriv is not installed")
+def test_postgresql_fails_over(nodes: tuple[PostgresqlNode, PostgresqlNode], etcd_server: EtcdServer) -> None:
+    first, second = nodes
+    first.start()
+    becomes(first, "primary")
+    first.execute("CREATE TABLE written (number int)")
+    first.execute("INSERT INTO written VALUES (1)")
+    second.start()
+    becomes(second, "replica")
+    has_rows(second, [1])
+
+    etcd_server.restart()
+    assert first.switch_to(second)
+    becomes(second, "primary")
+    becomes(first, "replica")
+    second.execute("INSERT INTO written VALUES (2)")
+    has_rows(first, [1, 2])
+
+    second.kill()
+    becomes(first, "primary")
+    first.execute("INSERT INTO written VALUES (3)")
+    has_rows(first, [1, 2, 3])
+
+
+def becomes(node: PostgresqlNode, role: str) -> None:
+    """Waits until Patroni says so."""
+    wait_for(node, lambda: node.answers(role), role)
+
+
+def has_rows(node: PostgresqlNode, rows: list[int]) -> None:
+    """Waits until they have been replicated."""
+    wait_for(node, lambda: node.has_rows(rows), f"rows {rows}")
+
+
+def wait_for(node: PostgresqlNode, condition: Callable[[], bool], what: str) -> None:
+    """Waits for a condition; where it does not come true, the node's log says why."""
+    try:
+        wait_until(condition, PATIENCE_S, what)
+    except AssertionError as problem:
+        raise AssertionError(f"{node.name}: {problem}\n{node.log_text()[-LAST_WORDS:]}") from None
