@@ -9,9 +9,17 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Final
 
+from google.protobuf.message_factory import GetMessageClass
+
 from oarlock.gateway.grpc.requests import Method
 from oarlock.gateway.grpc.status import Status
-from oarlock.gateway.proto.rpc_pb2 import AuthRoleAddRequest, AuthStatusResponse, AuthUserAddRequest
+from oarlock.gateway.proto import rpc_pb2
+from oarlock.gateway.proto.rpc_pb2 import (
+    AuthRoleAddRequest,
+    AuthRoleGrantPermissionRequest,
+    AuthStatusResponse,
+    AuthUserAddRequest,
+)
 from oarlock.gateway.service import Backend, Exchange
 from oarlock.wire.errors import Code
 
@@ -19,6 +27,7 @@ _NOT_ENABLED: Final = Status(Code.FAILED_PRECONDITION, "etcdserver: authenticati
 _NO_ROOT: Final = Status(Code.FAILED_PRECONDITION, "etcdserver: root user does not exist")
 _NO_USER: Final = Status(Code.FAILED_PRECONDITION, "etcdserver: user name not found")
 _NO_ROLE: Final = Status(Code.FAILED_PRECONDITION, "etcdserver: role name not found")
+_NO_PERMISSION: Final = Status(Code.INVALID_ARGUMENT, "etcdserver: permission not given")
 _USER_EMPTY: Final = Status(Code.INVALID_ARGUMENT, "etcdserver: user name is empty")
 _ROLE_EMPTY: Final = Status(Code.INVALID_ARGUMENT, "etcdserver: role name is empty")
 _NOT_BUILT: Final = Status(Code.UNIMPLEMENTED, "oarlock: users and roles are not supported")
@@ -33,7 +42,6 @@ _REFUSALS: Final = {
     "UserRevokeRole": _NO_USER,
     "RoleGet": _NO_ROLE,
     "RoleDelete": _NO_ROLE,
-    "RoleGrantPermission": _NO_ROLE,
     "RoleRevokePermission": _NO_ROLE,
 }
 _EMPTY: Final = ("AuthDisable", "UserList", "RoleList")
@@ -55,6 +63,10 @@ def methods(backend: Backend) -> Sequence[Method]:
     def add_user(exchange: Exchange, message: bytes) -> None:
         exchange.finish(_NOT_BUILT if AuthUserAddRequest.FromString(message).name else _USER_EMPTY)
 
+    def grant_permission(exchange: Exchange, message: bytes) -> None:
+        request = AuthRoleGrantPermissionRequest.FromString(message)
+        exchange.finish(_NO_ROLE if request.HasField("perm") else _NO_PERMISSION)
+
     def add_role(exchange: Exchange, message: bytes) -> None:
         exchange.finish(_NOT_BUILT if AuthRoleAddRequest.FromString(message).name else _ROLE_EMPTY)
 
@@ -64,8 +76,20 @@ def methods(backend: Backend) -> Sequence[Method]:
         "AuthStatus": status,
         "UserAdd": add_user,
         "RoleAdd": add_role,
+        "RoleGrantPermission": grant_permission,
     }
-    return [Method(f"/etcdserverpb.Auth/{name}", handler=handler) for name, handler in handlers.items()]
+    return [Method(f"/etcdserverpb.Auth/{name}", handler=_reading(name, each)) for name, each in handlers.items()]
+
+
+def _reading(name: str, handler: Handler) -> Handler:
+    """``handler``, once the message has proved to be one, which few handlers need to look into."""
+    parse = GetMessageClass(rpc_pb2.DESCRIPTOR.services_by_name["Auth"].methods_by_name[name].input_type).FromString
+
+    def read(exchange: Exchange, message: bytes) -> None:
+        parse(message)
+        handler(exchange, message)
+
+    return read
 
 
 def _refusing(refusal: Status) -> Handler:

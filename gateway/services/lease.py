@@ -13,6 +13,7 @@ from oarlock.gateway.proto.rpc_pb2 import (
     LeaseGrantResponse,
     LeaseKeepAliveRequest,
     LeaseKeepAliveResponse,
+    LeaseLeasesRequest,
     LeaseLeasesResponse,
     LeaseRevokeRequest,
     LeaseStatus,
@@ -73,6 +74,7 @@ class LeaseService:
 
     def leases(self, exchange: Exchange, message: bytes) -> None:
         """Lease.LeaseLeases."""
+        LeaseLeasesRequest.FromString(message)
 
         def respond(item: Any) -> bytes:
             response = LeaseLeasesResponse(leases=[LeaseStatus(ID=lease_id) for lease_id in item[2][0]])

@@ -12,13 +12,17 @@ from oarlock.gateway.proto.rpc_pb2 import (
     AlarmMember,
     AlarmRequest,
     AlarmResponse,
+    DefragmentRequest,
     DowngradeInfo,
     DowngradeRequest,
     DowngradeResponse,
     HashKVRequest,
     HashKVResponse,
+    HashRequest,
     HashResponse,
     MoveLeaderRequest,
+    SnapshotRequest,
+    StatusRequest,
     StatusResponse,
 )
 from oarlock.gateway.service import Backend, Exchange, ask
@@ -68,6 +72,7 @@ class MaintenanceService:
 
     def status(self, exchange: Exchange, message: bytes) -> None:
         """Maintenance.Status; the version is that of the etcd whose interface this is."""
+        StatusRequest.FromString(message)
         ask(self._backend, exchange, [int(Op.STATUS)], self._status)
 
     def _status(self, item: Any) -> bytes:
@@ -90,10 +95,12 @@ class MaintenanceService:
 
     def defragment(self, exchange: Exchange, message: bytes) -> None:
         """Maintenance.Defragment: a replica uses freed space again by itself, so there is nothing to do."""
+        DefragmentRequest.FromString(message)
         exchange.reply(b"")
 
     def hash(self, exchange: Exchange, message: bytes) -> None:
         """Maintenance.Hash: of keys and values, as HashKV at the newest revision."""
+        HashRequest.FromString(message)
 
         def respond(item: Any) -> bytes:
             return self._header(item) + HashResponse(hash=item[2][0] & _UINT32).SerializeToString()
@@ -114,6 +121,7 @@ class MaintenanceService:
 
     def snapshot(self, exchange: Exchange, message: bytes) -> None:
         """Maintenance.Snapshot."""
+        SnapshotRequest.FromString(message)
         SnapshotStream(self._backend, exchange).begin()
 
     def move_leader(self, exchange: Exchange, message: bytes) -> None:

@@ -25,8 +25,13 @@ OWN_FIELDS: Final = frozenset(
     }
 )
 """Fields that tell of the server: only whether they are zero is looked at."""
-UNORDERED_FIELDS: Final = frozenset({"LeaseTimeToLiveResponse.keys", "LeaseLeasesResponse.leases"})
-"""What etcd sends in no order, or in that of the time that is left."""
+UNORDERED_FIELDS: Final = frozenset(
+    {
+        *("LeaseTimeToLiveResponse.keys", "LeaseLeasesResponse.leases"),
+        *(f"Member{name}Response.members" for name in ("Add", "List", "Remove", "Update")),
+    }
+)
+"""What etcd sends in no order, in that of the time that is left, or in that of ids that differ."""
 STORED_VERSION: Final = "KeyValue.version"
 """A version that is not the server's, but counts the writes of a key."""
 

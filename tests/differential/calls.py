@@ -85,7 +85,10 @@ class Caller:
 
     def call(self, method: str, message: Message | None = None) -> Outcome:
         """Makes a call of one request, and waits for its end."""
-        raw = b"" if message is None else message.SerializeToString()
+        return self.call_raw(method, b"" if message is None else message.SerializeToString())
+
+    def call_raw(self, method: str, raw: bytes) -> Outcome:
+        """Likewise, with any bytes for a request."""
         descriptor = METHODS[method]
         answer = GetMessageClass(descriptor.output_type)
         answers = []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 from google.protobuf.message import Message
 
@@ -40,16 +41,28 @@ class Pair:
         assert _revision(behind) == _revision(ahead)
         return _revision(ahead)
 
-    def same(self, method: str, message: Message | None = None) -> Outcome:
-        """Makes a call at both, and holds that they answer alike; returns etcd's answer.
+    def same(self, method: str, message: Message | None = None, **fields: Any) -> Outcome:
+        """Makes a call at both, with a request or with its fields, and holds that they answer alike.
+
+        Where a field is to have another value at each, it is a function of the side.
+
+        Returns:
+            etcd's answer.
 
         Raises:
-            AssertionError: they do not.
+            AssertionError: the answers differ.
         """
-        theirs, ours = (side.caller.call(method, message) for side in self.sides)
+        if message is not None:
+            theirs, ours = (side.caller.call(method, message) for side in self.sides)
+        else:
+            theirs, ours = (side.caller.call(method, request(method, **_for(side, fields))) for side in self.sides)
         expected, got = outcome(theirs, self.etcd.ids), outcome(ours, self.oarlock.ids)
-        assert got == expected, f"{method} {message!s}\netcd:    {expected}\noarlock: {got}"
+        assert got == expected, f"{method} {message or fields}\netcd:    {expected}\noarlock: {got}"
         return theirs
+
+
+def _for(side: Side, fields: dict[str, Any]) -> dict[str, Any]:
+    return {name: value(side) if callable(value) else value for name, value in fields.items()}
 
 
 def _empty(side: Side) -> None:
