@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import groupby
-from typing import Final
+from typing import Any, Final
 
 from oarlock.gateway.service import Backend, LiveBatch, SharedMessages
 from oarlock.gateway.services.key_values import encoded
@@ -143,6 +143,33 @@ def _pieces(header: bytes, fields: Sequence[bytes], suffix: bytes, most_bytes: i
     if most_bytes is None:
         return [b"".join((header, *fields, suffix))]
     return fragments(header, fields, suffix, most_bytes)
+
+
+class History:
+    """What watches of one group have missed from one revision on, for all that missed just that.
+
+    Attributes:
+        next_revision: the first of which it has no events.
+        is_empty: whether there was nothing that they want.
+    """
+
+    __slots__ = ("_events", "_header", "_shared", "is_empty", "next_revision")
+
+    def __init__(self, backend: Backend, item: Any) -> None:
+        """Takes the reply item of a WATCH_HISTORY that carries no error."""
+        self._events, self.next_revision = item[2]
+        self._header = backend.header_field(item[1])
+        self._shared: dict[tuple[int, int | None], SharedMessages] = {}
+        self.is_empty = not self._events
+
+    def messages(self, watch_id: int, most_bytes: int | None) -> SharedMessages:
+        """The responses to one watch, as ``history_responses`` makes them."""
+        messages = self._shared.get((watch_id, most_bytes))
+        if messages is None:
+            messages = SharedMessages(list(history_responses(self._header, self._events, watch_id, most_bytes)))
+            if 0 <= watch_id < SHARED_IDS:
+                self._shared[watch_id, most_bytes] = messages
+        return messages
 
 
 def fragments(header: bytes, fields: Sequence[bytes], suffix: bytes, most_bytes: int) -> list[bytes]:

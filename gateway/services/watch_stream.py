@@ -8,20 +8,14 @@ from typing import Any, Final
 
 from oarlock.gateway.grpc.status import Status
 from oarlock.gateway.proto.rpc_pb2 import WatchCreateRequest, WatchRequest, WatchResponse
-from oarlock.gateway.service import Backend, Exchange, Timer, is_error, status_of
+from oarlock.gateway.service import Backend, Exchange, Timer, status_of
 from oarlock.gateway.services.leader_guard import LeaderGuard
+from oarlock.gateway.services.watch_messages import History
 from oarlock.gateway.services.watch_progress import ProgressClock
 from oarlock.gateway.services.watch_pulls import Pulls
+from oarlock.gateway.services.watch_refusals import DuplicateWatchError, cancel_reason
 from oarlock.gateway.services.watcher import Watcher
-from oarlock.wire.errors import (
-    Code,
-    CompactedError,
-    LearnerRefusesError,
-    OarlockError,
-    OverloadedError,
-    RequestError,
-    WatcherRangeEmptyError,
-)
+from oarlock.wire.errors import Code, CompactedError, LearnerRefusesError, OarlockError, OverloadedError
 
 MAX_WATCHES: Final = 100_000
 """Of one stream: a client of Go's puts all its watches on one. About 1 kB each."""
@@ -34,12 +28,6 @@ CROWDED_PAUSE_S: Final = 0.05
 """Before another look at a connection on which other streams wait for the client: nothing tells of that."""
 NO_WATCH: Final = -1
 """The id in answers that are about none, or about all (etcd, ``InvalidWatchID``)."""
-
-
-class DuplicateWatchError(RequestError):
-    """The id is one of a watch that is active on the stream."""
-
-    text = "mvcc: duplicate watch ID provided on the WatchStream"
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,7 +139,7 @@ class WatchStream:
         except LearnerRefusesError:
             raise  # it refuses the whole stream
         except OarlockError as problem:
-            self._send(watch_id=NO_WATCH, created=True, canceled=True, cancel_reason=_reason(problem))
+            self._send(watch_id=NO_WATCH, created=True, canceled=True, cancel_reason=cancel_reason(problem))
             return
         self._watchers[watcher.watch_id] = watcher
         self._send(watch_id=watcher.watch_id, created=True)
@@ -225,29 +213,30 @@ class WatchStream:
         self._is_pulling = False
         return None
 
-    def history_arrived(self, watcher: Watcher, item: Any) -> None:
-        """Takes the answer."""
+    def history_arrived(self, watcher: Watcher, history: History) -> None:
+        """Takes what a watch missed."""
         self._is_pulling = False
         if not watcher.is_closed:
-            if is_error(item):
-                self._history_failed(watcher, item)
-            else:
-                self._failures = 0
-                watcher.take_history(item[1], *item[2])
-                if watcher.is_behind and not watcher.is_closed:
-                    self._behind.append(watcher)
+            self._failures = 0
+            watcher.take_history(history)
+            if watcher.is_behind and not watcher.is_closed:
+                self._behind.append(watcher)
         self._catch_up()
 
-    def _history_failed(self, watcher: Watcher, item: Any) -> None:
-        if -item[1] == Code.OUT_OF_RANGE:
+    def history_failed(self, watcher: Watcher, item: Any) -> None:
+        """Ends the watch if it wants what was compacted; else tries again later, so often."""
+        self._is_pulling = False
+        if watcher.is_closed:
+            self._catch_up()
+        elif -item[1] == Code.OUT_OF_RANGE:
             self._compacted(watcher, compact_revision=item[3])
-            return
-        self._failures += 1
-        if self._failures > MAX_PULL_FAILURES:
+            self._catch_up()
+        elif self._failures < MAX_PULL_FAILURES:
+            self._failures += 1
+            self._behind.appendleft(watcher)
+            self._catch_up_later(PULL_PAUSE_S)
+        else:
             self._finish(status_of(item))
-            return
-        self._behind.appendleft(watcher)
-        self._catch_up_later(PULL_PAUSE_S)
 
     def _compacted(self, watcher: Watcher, compact_revision: int) -> None:
         """What the watch needs is gone; the header has no revision then (etcd likewise)."""
@@ -255,11 +244,3 @@ class WatchStream:
         watcher.close()
         response = WatchResponse(watch_id=watcher.watch_id, canceled=True, compact_revision=compact_revision)
         self._exchange.send(self._backend.header_field(0) + response.SerializeToString())
-
-
-def _reason(problem: OarlockError) -> str:
-    """Why a watch was not made, in etcd's words: what its store says is told as it is, anything else as a status."""
-    if isinstance(problem, WatcherRangeEmptyError | DuplicateWatchError | CompactedError):
-        return problem.message
-    code = problem.code.name.title().replace("_", "")
-    return f"rpc error: code = {code} desc = {problem.message}"

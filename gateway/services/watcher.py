@@ -13,15 +13,17 @@ from typing import Any, Final
 
 from oarlock.gateway.proto.rpc_pb2 import WatchCreateRequest
 from oarlock.gateway.service import Backend, Exchange, LiveBatch, SharedMessages, Subscription
-from oarlock.gateway.services.watch_messages import EncodedBatch, encoded_batch, history_responses, live_fragments
+from oarlock.gateway.services.watch_messages import EncodedBatch, History, encoded_batch, live_fragments
 from oarlock.wire.operations import FROM_KEY, Op, WatchFlag
 
 QUEUE_BYTES: Final = 256 << 10
 """What may wait for a client in a stream before its watches fall behind; one batch may wait however long it is. Several
 round trips of a fast client, and 10,000 that do not read take what a machine has."""
-PULL_BYTES: Final = 256 << 10
-"""Of history asked for at a time, keys and values: some milliseconds of work, and what a client that does not read
-keeps waiting in memory."""
+PULL_BYTES: Final = 128 << 10
+"""Of history asked for at a time, keys and values: a few milliseconds of work."""
+PULLED_QUEUE_BYTES: Final = QUEUE_BYTES + 4 * PULL_BYTES
+"""What may wait together with history: it was asked for when nothing waited, and is not to be refused for the little
+that other watches have added since."""
 
 _FILTERS: Final = (WatchFlag.NO_PUT, WatchFlag.NO_DELETE)
 """By ``FilterType``."""
@@ -158,18 +160,16 @@ class Watcher:
         operation = int(Op.WATCH_HISTORY)
         return [operation, self._key, self._flags, self._range_end, self.next_revision, 0, PULL_BYTES]
 
-    def take_history(self, revision: int, events: list[Any], next_revision: int) -> None:
+    def take_history(self, history: History) -> None:
         """Sends what was missing, and is live again if that was all.
 
         Args:
-            revision: of the store.
-            events: from ``next_revision`` on, as it was when they were asked for.
-            next_revision: the first of which they have none.
+            history: from ``next_revision`` on, as it was when this watch asked.
         """
-        self.next_revision = next_revision
-        self.is_behind = self.next_revision <= self.seen_revision
-        if events:
+        if not history.is_empty:
+            messages = history.messages(self.watch_id, self._fragment_bytes)
+            if not self._exchange.offer(messages, PULLED_QUEUE_BYTES):
+                return  # still behind: asked for again when the client has read
             self.is_quiet = False
-        header = self._backend.header_field(revision)
-        for message in history_responses(header, events, self.watch_id, self._fragment_bytes):
-            self._exchange.send(message)
+        self.next_revision = history.next_revision
+        self.is_behind = self.next_revision <= self.seen_revision

@@ -280,19 +280,29 @@ def test_only_so_many_streams_pull_at_a_time_and_all_get_their_turn(
 ) -> None:
     monkeypatch.setattr(watch_pulls, "MAX_PULLS", 2)
     store.put(b"a")
-    first = Reader(store)
-    readers = [first.open()]
-    for _ in range(4):
-        other = Reader(store)
-        other._method = first._method
-        readers.append(other.open())
-    for reader in readers:
-        reader.create(b"a", start_revision=11)
+    readers = [Reader(store).open()]
+    readers += [Reader(store, beside=readers[0]).open() for _ in range(4)]
+    for number, reader in enumerate(readers):
+        reader.create(b"a", b"b%d" % number, start_revision=11)
     assert len(store.asked) == 2
     readers[1].cancel()
     readers[4].cancel()
     store.answer()
     assert [told(reader.take()) for reader in readers] == [[(0, [11])], [], [(0, [11])], [(0, [11])], []]
+
+
+def test_what_many_watches_missed_alike_is_read_and_encoded_once(store: Store) -> None:
+    readers = [Reader(store).open()]
+    readers += [Reader(store, beside=readers[0]).open() for _ in range(9)]
+    for reader in readers:
+        reader.create(b"a")
+    store.miss([(b"a", b"1")], [(b"a", b"2")])
+    assert len(store.asked) == 1
+    readers[3].cancel()
+    store.answer()
+    assert [reader.sent[0] is readers[0].sent[0] for reader in readers if reader is not readers[3]] == [True] * 9
+    assert told(readers[0].take()) == [(0, [11, 12])]
+    assert store.asked == []
 
 
 def test_a_failed_pull_is_tried_again_after_a_pause(reader: Reader, store: Store) -> None:

@@ -71,9 +71,9 @@ class Expected:
 class Client:
     """One stream, and what it must see on it."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, beside: Client | None = None) -> None:
         self.store = store
-        self.reader = Reader(store, progress_interval_s=10.0).open()
+        self.reader = Reader(store, beside.reader if beside else None, progress_interval_s=10.0).open()
         self.asked: list[tuple[int, Expected]] = []
         self.watches: dict[int, Expected] = {}
         self.ended: list[Expected] = []
@@ -186,7 +186,8 @@ def _small_bounds(monkeypatch: pytest.MonkeyPatch) -> None:
 @given(st.lists(steps, max_size=60))
 def test_every_watch_gets_each_event_once_in_order_and_none_is_missing(script: list[tuple[Any, ...]]) -> None:
     store = Store(revision=5)
-    clients = [Client(store) for _ in range(2)]
+    first = Client(store)
+    clients = [first, Client(store, beside=first)]
     for name, *arguments in script:
         take_step(store, clients, name, tuple(arguments))
         for client in clients:

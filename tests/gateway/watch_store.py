@@ -163,17 +163,20 @@ class Reader(FakeExchange):
 
     Attributes:
         reads: whether it reads; what it does not read waits, and counts as ``queued_bytes``.
-        responses: what it has read.
+        crowded: whether its whole connection is.
+
+    Args:
+        beside: another client of the same worker, if there is one.
     """
 
-    def __init__(self, store: Store, **options: Any) -> None:
+    def __init__(self, store: Store, beside: Reader | None = None, **options: Any) -> None:
         super().__init__()
         self.reads = True
         self.wants_leader = False
         self.crowded = False
         self._taken = 0
         self._store = store
-        (self._method,) = watch.methods(store, **options)
+        (self._method,) = (beside._method,) if beside else watch.methods(store, **options)
 
     def open(self) -> Reader:
         self._method.handler(self)  # type: ignore[operator]
