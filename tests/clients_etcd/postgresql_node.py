@@ -8,7 +8,6 @@ import os
 import shutil
 import subprocess
 import sys
-import urllib.error
 import urllib.request
 from pathlib import Path
 from typing import Any
@@ -26,6 +25,7 @@ TTL_S = 20
 RETRY_S = 8
 """How long Patroni tries to reach the store before it steps down: restarts of the store are shorter."""
 REQUEST_S = 5
+SWITCH_S = 30.0
 STOP_S = 30.0
 
 
@@ -102,12 +102,13 @@ class PostgresqlNode:
             return bool(answer.status == 200)
         return False
 
-    def switch_to(self, other: PostgresqlNode) -> str:
-        """Hands the leadership over, in good order; what Patroni said."""
+    def switches_to(self, other: PostgresqlNode) -> bool:
+        """Hands the leadership over in good order; whether Patroni did so now."""
         body = json.dumps({"leader": self.name, "candidate": other.name}).encode()
         request = urllib.request.Request(self._url("switchover"), body, {"Content-Type": "application/json"})
-        with urllib.request.urlopen(request, timeout=STOP_S) as answer:
-            return str(answer.read().decode())
+        with contextlib.suppress(OSError), urllib.request.urlopen(request, timeout=SWITCH_S) as answer:
+            return bool(answer.status == 200)
+        return False
 
     def execute(self, statement: str) -> list[Any]:
         """Runs one statement; its rows, if it has any.
@@ -123,6 +124,13 @@ class PostgresqlNode:
             cursor = connection.cursor()
             cursor.execute(statement)
             return list(cursor.fetchall()) if cursor.description else []
+
+    def writes(self, number: int) -> bool:
+        """Whether it takes a row: a new primary answers as such shortly before its promotion is complete."""
+        with contextlib.suppress(psycopg2.Error):
+            self.execute(f"INSERT INTO written VALUES ({number}) ON CONFLICT DO NOTHING")
+            return True
+        return False
 
     def has_rows(self, expected: list[int]) -> bool:
         """Whether its table holds exactly these."""

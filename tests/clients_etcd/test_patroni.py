@@ -48,22 +48,22 @@ def test_postgresql_fails_over(nodes: tuple[PostgresqlNode, PostgresqlNode], etc
     first, second = nodes
     first.start()
     becomes(first, "primary")
-    first.execute("CREATE TABLE written (number int)")
-    first.execute("INSERT INTO written VALUES (1)")
+    first.execute("CREATE TABLE written (number int PRIMARY KEY)")
+    wait_for(first, lambda: first.writes(1), "a write")
     second.start()
     becomes(second, "replica")
     has_rows(second, [1])
 
     etcd_server.restart()
-    assert first.switch_to(second)
+    wait_for(second, lambda: second.answers("primary") or first.switches_to(second), "a switchover")
     becomes(second, "primary")
     becomes(first, "replica")
-    second.execute("INSERT INTO written VALUES (2)")
+    wait_for(second, lambda: second.writes(2), "a write")
     has_rows(first, [1, 2])
 
     second.kill()
     becomes(first, "primary")
-    first.execute("INSERT INTO written VALUES (3)")
+    wait_for(first, lambda: first.writes(3), "a write")
     has_rows(first, [1, 2, 3])
 
 
