@@ -19,6 +19,7 @@ from oarlock.gateway.grpc.status import Status
 from oarlock.gateway.http_pages import HttpPages, Pages
 from oarlock.gateway.json.api import JsonApi
 from oarlock.gateway.json.carriers import HttpSink, WebSocketSink, WebSocketSource, body_of, websocket_headers
+from oarlock.gateway.json.counting import CountsOf, Unread
 from oarlock.gateway.json.routes import OLD_PREFIX, PREFIX, Route
 from oarlock.gateway.service import Backend
 from oarlock.wire.errors import StoppedError
@@ -49,6 +50,8 @@ _ALLOWED: Final = {
 _nobody: Final = logging.Logger("oarlock.gateway.http1", logging.CRITICAL)
 """What the library has to say of malformed requests: a traceback for each, by which anybody could fill the log."""
 _STOPPED: Final = Status.of(StoppedError())
+_CLIENT_IS_GONE: Final = 499
+"""Which nobody sees."""
 _TOO_MANY: Final = b"HTTP/1.1 503 Service Unavailable\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
 
 
@@ -80,11 +83,19 @@ class Http1:
         backend: asked whether reads are answered, for the health pages.
         pages: what the pages tell.
         settings: what was chosen.
+        counts_of: where calls of the JSON API are counted.
     """
 
-    def __init__(self, services: Methods, backend: Backend, pages: Pages, settings: Http1Settings) -> None:
+    def __init__(
+        self,
+        services: Methods,
+        backend: Backend,
+        pages: Pages,
+        settings: Http1Settings,
+        counts_of: CountsOf = Unread,
+    ) -> None:
         self._settings = settings
-        self._api = JsonApi(services, backend, settings.message_bytes)
+        self._api = JsonApi(services, backend, settings.message_bytes, counts_of)
         self._pages = HttpPages(backend, pages)
         self._server: web.Server | None = None
         self._is_draining = False
@@ -146,6 +157,10 @@ class Http1:
     async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
         try:
             return await self._answer(request)
+        except web.HTTPException as refused:  # by the library: no proper upgrade
+            return _text(refused.status, f"{refused.reason}\n", _SERVER)
+        except ConnectionError:
+            return web.Response(status=_CLIENT_IS_GONE)
         except Exception:
             log.exception("a request could not be handled", path=request.path)
             return _text(500, "oarlock: internal error\n", _SERVER)
@@ -200,6 +215,8 @@ class Http1:
             call.cancel()
             pump.cancel()
             await asyncio.gather(call, pump, return_exceptions=True)
+        if not call.cancelled() and not isinstance(problem := call.exception(), ConnectionError | TimeoutError | None):
+            raise problem
         await sink.close()
         return sink.socket
 

@@ -13,7 +13,8 @@ from oarlock.gateway.grpc.requests import Method, Methods, parse_timeout
 from oarlock.gateway.grpc.status import Status
 from oarlock.gateway.json import answers
 from oarlock.gateway.json.answers import Sink
-from oarlock.gateway.json.bodies import Body, RefusedError, Source
+from oarlock.gateway.json.bodies import Arrivals, Body, RefusedError, Source
+from oarlock.gateway.json.counting import CountsOf, Unread
 from oarlock.gateway.json.errors import error_body, http_status
 from oarlock.gateway.json.exchange import JsonExchange
 from oarlock.gateway.json.metadata import HeaderMetadata
@@ -32,11 +33,18 @@ class JsonApi:
         services: the handlers.
         backend: knows whether this member serves calls now.
         message_bytes: the longest serialized message that is taken.
+        counts_of: where calls are counted.
     """
 
     def __init__(
-        self, services: Methods, backend: Backend, message_bytes: int = DEFAULT_MESSAGE_LIMITS.message_bytes
+        self,
+        services: Methods,
+        backend: Backend,
+        message_bytes: int = DEFAULT_MESSAGE_LIMITS.message_bytes,
+        counts_of: CountsOf = Unread,
     ) -> None:
+        self._counts_of = counts_of
+        self._arrivals = Arrivals()
         self._services = services
         self._backend = backend
         self._routes: Mapping[str, Route] = routes()
@@ -66,7 +74,13 @@ class JsonApi:
             ConnectionError: the client is gone.
             TimeoutError: it has not read for too long.
         """
-        body = Body(source, route.request, self._message_bytes)
+        body = Body(self._arrivals, source, route.request, self._message_bytes)
+        try:
+            await self._serve(route, headers, body, sink)
+        finally:
+            body.close()
+
+    async def _serve(self, route: Route, headers: Mapping[str, str], body: Body, sink: Sink) -> None:
         try:
             method = self._method(route)
             timeout_s = _timeout_s(headers)
@@ -74,7 +88,7 @@ class JsonApi:
         except RefusedError as refused:
             await sink.whole(http_status(refused.status.code), error_body(refused.status))
             return
-        exchange = JsonExchange(HeaderMetadata(headers))
+        exchange = JsonExchange(HeaderMetadata(headers), self._counts_of(method.path))
         self._open[exchange] = method.returns_stream
         try:
             async with _Deadline(exchange, timeout_s), _Feeder(exchange, body) as feeder:
@@ -150,9 +164,12 @@ class _Feeder:
     def begin(self, method: Method, first: bytes | None) -> None:
         exchange, handler = self._exchange, cast(Callable[..., None], method.handler)
         if not method.takes_stream:
+            exchange.received(first or b"")
             guarded(exchange, handler, exchange, first or b"")
             return
         guarded(exchange, handler, exchange)
+        if first is not None:
+            exchange.received(first)
         if first is not None and exchange.on_message is not None:
             guarded(exchange, exchange.on_message, first)
         self._task = asyncio.create_task(self._feed())

@@ -15,7 +15,7 @@ from oarlock.gateway.json.decoding import decode
 from oarlock.gateway.json.exchange import JsonExchange
 from oarlock.gateway.json.faults import BodyError
 from oarlock.gateway.json.values import ValueSplitter, ValueTooLongError
-from oarlock.wire.errors import Code
+from oarlock.wire.errors import Code, OverloadedError
 
 BODY_TIMEOUT_S: Final = 60.0
 """For a message to arrive where the call waits for it: several megabytes on a slow line."""
@@ -25,6 +25,9 @@ PAUSE_S: Final = 0.05
 """Between looks at whether they have left: a client that does not read notices nothing."""
 MESSAGES_A_TURN: Final = 64
 """Taken from a stream of requests before others get their turn: about a millisecond."""
+
+MAX_UNFINISHED_BYTES: Final = 256 << 20
+"""Of all messages that are arriving at a worker: sixty of the longest, and thousands of ordinary ones."""
 
 Source = AsyncIterator[bytes]
 """A body as it arrives. Ends, or raises ConnectionError, with the connection."""
@@ -38,16 +41,30 @@ class RefusedError(Exception):
         self.status = status
 
 
+class Arrivals:
+    """What is held of bodies whose messages are not complete, of all connections together."""
+
+    __slots__ = ("held_bytes",)
+
+    def __init__(self) -> None:
+        self.held_bytes = 0
+
+
 class Body:
     """Serialized messages from a body of JSON.
 
+    Invariant: what it holds is counted in ``arrivals``, until it is closed.
+
     Args:
+        arrivals: where it is counted.
         source: the body.
         kind: the type of the messages.
         max_bytes: of a serialized message. Its JSON may be twice as long: base64 adds a third, names the rest.
     """
 
-    def __init__(self, source: Source, kind: type[Message], max_bytes: int) -> None:
+    def __init__(self, arrivals: Arrivals, source: Source, kind: type[Message], max_bytes: int) -> None:
+        self._arrivals = arrivals
+        self._held_bytes = 0
         self._source = source
         self._kind = kind
         self._max_bytes = max_bytes
@@ -85,6 +102,7 @@ class Body:
                 if refused.status.code is Code.RESOURCE_EXHAUSTED:
                     raise
                 break
+            exchange.received(message)
             if exchange.on_message is not None:
                 guarded(exchange, exchange.on_message, message)
             taken += 1
@@ -107,10 +125,23 @@ class Body:
                     rest = self._splitter.end()
                     return rest or None
                 self._values.extend(self._splitter.feed(chunk))
+                self._hold(self._splitter.kept_bytes)
             except ValueTooLongError:
                 self._is_complete = True
                 raise self._too_long(2 * self._max_bytes + 1, 2 * self._max_bytes) from None
         return self._values.popleft()
+
+    def close(self) -> None:
+        """Forgets what it holds."""
+        self._arrivals.held_bytes -= self._held_bytes
+        self._held_bytes = 0
+
+    def _hold(self, size_bytes: int) -> None:
+        self._arrivals.held_bytes += size_bytes - self._held_bytes
+        self._held_bytes = size_bytes
+        if self._arrivals.held_bytes > MAX_UNFINISHED_BYTES:
+            self._is_complete = True
+            raise RefusedError(Status.of(OverloadedError()))
 
     def _message(self, value: bytes) -> bytes:
         message = self._kind()

@@ -9,6 +9,7 @@ from typing import Final
 
 from oarlock.gateway.admission import guarded
 from oarlock.gateway.grpc.status import OK, Status
+from oarlock.gateway.json.counting import CallCounts
 from oarlock.gateway.service import Exchange
 from oarlock.wire.errors import Code
 
@@ -26,12 +27,15 @@ class JsonExchange(Exchange):
 
     Args:
         metadata: gives a value by its name.
+        counts: of the method.
     """
 
-    __slots__ = ("_answers", "_metadata", "_queued_bytes", "_status", "_waiter")
+    __slots__ = ("_answers", "_metadata", "_queued_bytes", "_status", "_waiter", "counts")
 
-    def __init__(self, metadata: Metadata) -> None:
+    def __init__(self, metadata: Metadata, counts: CallCounts) -> None:
         super().__init__()
+        self.counts = counts
+        counts.started += 1
         self._metadata = metadata
         self._answers: deque[bytes] = deque()
         self._queued_bytes = 0
@@ -52,8 +56,10 @@ class JsonExchange(Exchange):
         return self._queued_bytes
 
     def reply(self, message: bytes) -> None:
-        self.send(message)
-        self.finish()
+        if self._status is None:
+            self.counts.replied += 1
+            self._queue(message)
+            self._status = OK
 
     def send(self, message: bytes) -> None:
         if self._status is not None:
@@ -61,13 +67,13 @@ class JsonExchange(Exchange):
         if self._answers and self._queued_bytes + len(message) > MAX_QUEUED_BYTES:
             self.break_off(Status(Code.RESOURCE_EXHAUSTED, "oarlock: answers are not read"))
             return
-        self._answers.append(message)
-        self._queued_bytes += len(message)
-        self._wake()
+        self.counts.sent += 1
+        self._queue(message)
 
     def finish(self, status: Status = OK) -> None:
         if self._status is None:
             self._status = status
+            self.counts.end(status.code)
             self._wake()
 
     # The carrier's side
@@ -76,6 +82,11 @@ class JsonExchange(Exchange):
     def status(self) -> Status | None:
         """How the call ended, None while it goes on. There may be answers left from before the end."""
         return self._status
+
+    def received(self, message: bytes) -> None:
+        """Counts a message of the client."""
+        self.counts.received += 1
+        self.counts.received_bytes += len(message)
 
     def break_off(self, status: Status) -> None:
         """Ends the call from the client's side, or because of time or limits; tells the service."""
@@ -103,6 +114,12 @@ class JsonExchange(Exchange):
         self._queued_bytes -= message_bytes
         if not self._queued_bytes and self._status is None and self.on_drained is not None:
             guarded(self, self.on_drained)
+
+    def _queue(self, message: bytes) -> None:
+        self._answers.append(message)
+        self._queued_bytes += len(message)
+        self.counts.sent_bytes += len(message)
+        self._wake()
 
     def _wake(self) -> None:
         if self._waiter is not None and not self._waiter.done():

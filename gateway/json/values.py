@@ -33,6 +33,11 @@ class ValueSplitter:
         self._in_string = False
         self._escaped = False
 
+    @property
+    def kept_bytes(self) -> int:
+        """Of the value that is under way."""
+        return len(self._kept)
+
     def feed(self, data: bytes) -> list[bytes]:
         """The values that ``data`` completes.
 

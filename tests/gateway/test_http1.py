@@ -234,6 +234,15 @@ def test_a_foreign_page_may_not_open_a_websocket() -> None:
     run(test)
 
 
+def test_half_an_upgrade_is_refused() -> None:
+    async def test() -> None:
+        headers = {"Upgrade": "websocket", "Connection": "Upgrade", "Sec-WebSocket-Version": "7"}
+        async with serving() as (_, client), client.get("/v3/watch", headers=headers) as response:
+            assert (response.status, await response.text()) == (400, "Bad Request\n")
+
+    run(test)
+
+
 def test_origins_are_told_apart() -> None:
     async def test() -> None:
         async with serving(Http1Settings(cors=frozenset({"http://good"}))) as (_, client):

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from oarlock.gateway.grpc.status import Status
 from oarlock.gateway.json import bodies, exchange
 from oarlock.gateway.json.api import JsonApi
+from oarlock.gateway.json.counting import Unread
 from oarlock.gateway.json.exchange import JsonExchange
 from oarlock.gateway.json.metadata import HeaderMetadata
 from oarlock.gateway.json.routes import routes
@@ -146,6 +147,21 @@ def test_long_messages_are_refused() -> None:
     assert json.loads(sink.body.splitlines()[1])["error"]["grpc_code"] == 8
 
 
+def test_bodies_that_arrive_together_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bodies, "MAX_UNFINISHED_BYTES", 100)
+
+    async def call() -> list[int]:
+        api = JsonApi(FakeServices().table(), FakeBackend())  # type: ignore[arg-type]
+        sinks = [Collected(), Collected(), Collected()]
+        first, second = (b'{"bogus":"' + b"x" * 50, b'"}'), (b'{"bogus":"' + b"x" * 50, b'"}')
+        for group in (((first, sinks[0]), (second, sinks[1])), ((first, sinks[2]),)):
+            calls = (api.serve(routes()["/v3/kv/range"], NO_HEADERS, chunks(*parts), sink) for parts, sink in group)
+            await asyncio.gather(*calls)
+        return [sink.status for sink in sinks]
+
+    assert asyncio.run(call()) == [200, 429, 200]
+
+
 def test_a_cancelled_call_is_ended_and_forgotten() -> None:
     async def call() -> None:
         services, gone = FakeServices(), asyncio.Event()
@@ -185,6 +201,32 @@ def test_a_client_that_is_gone_ends_its_call() -> None:
     asyncio.run(call())
 
 
+def test_calls_and_their_messages_are_counted() -> None:
+    class Counts(Unread):
+        def __init__(self) -> None:
+            super().__init__()
+            self.codes: list[Code] = []
+
+        def end(self, code: Code) -> None:
+            self.codes.append(code)
+
+    async def call(path: str, body: bytes) -> Counts:
+        counts = Counts()
+        api = JsonApi(FakeServices().table(), FakeBackend(), counts_of=lambda _: counts)  # type: ignore[arg-type]
+        await api.serve(routes()[path], NO_HEADERS, chunks(body), Collected())
+        return counts
+
+    def numbers(path: str, body: bytes) -> tuple[tuple[int, ...], list[Code]]:
+        counts = asyncio.run(call(path, body))
+        return (counts.started, counts.replied, counts.received, counts.sent, counts.received_bytes), counts.codes
+
+    watch = b'{"create_request":{}}{"create_request":{}}{"cancel_request":{"watch_id":0}}'
+    assert numbers("/v3/kv/range", b'{"key":"YQ=="}') == ((1, 1, 1, 0, 3), [])
+    assert numbers("/v3/kv/deleterange", b"") == ((1, 0, 1, 0, 0), [Code.NOT_FOUND])
+    assert numbers("/v3/watch", watch) == ((1, 0, 3, 2, 6), [Code.OK])
+    assert numbers("/v3/watch", b"x") == ((0, 0, 0, 0, 0), [])
+
+
 def test_streams_are_broken_off_apart_from_other_calls() -> None:
     async def call() -> None:
         services, sinks = FakeServices(), [Collected(), Collected()]
@@ -209,7 +251,7 @@ def test_streams_are_broken_off_apart_from_other_calls() -> None:
 def test_what_nobody_reads_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(exchange, "MAX_QUEUED_BYTES", 100)
     ended: list[Status] = []
-    one = JsonExchange(HeaderMetadata({}))
+    one = JsonExchange(HeaderMetadata({}), Unread())
     one.on_ended = ended.append
     one.send(bytes(1000))  # one message always fits
     assert one.queued_bytes == 1000
@@ -220,7 +262,7 @@ def test_what_nobody_reads_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_service_hears_when_what_it_sent_has_left() -> None:
     drained: list[int] = []
-    one = JsonExchange(HeaderMetadata({}))
+    one = JsonExchange(HeaderMetadata({}), Unread())
     one.on_drained = lambda: drained.append(one.queued_bytes)
     one.send(b"ab")
     one.send(b"c")
