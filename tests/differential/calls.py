@@ -107,6 +107,11 @@ class Caller:
         call = self._channel.stream_stream(_path(method))(_until_none(requests), timeout=ANSWER_S)
         return Stream(call, requests, GetMessageClass(METHODS[method].output_type))
 
+    def observe(self, method: str, message: Message) -> Stream:
+        """Makes a call that is answered by a stream; the caller cancels it."""
+        call = self._channel.unary_stream(_path(method))(message.SerializeToString(), ANSWER_S)
+        return Stream(call, queue.SimpleQueue(), GetMessageClass(METHODS[method].output_type))
+
     def members(self) -> rpc_pb2.MemberListResponse:
         """The members of its cluster."""
         outcome = self.call("Cluster/MemberList")

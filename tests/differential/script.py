@@ -114,15 +114,26 @@ class Session:
         self._variables[name] = f"{lease:x}"
         self.ids |= {lease: f"<{name}>", f"{lease:016x}": f"<{name}>", f"{lease:x}": f"<{name}>"}
 
+    def start(self, command: str, output_format: str = "simple") -> subprocess.Popen[bytes]:
+        """Starts a command that goes on until it is interrupted."""
+        words = [str(etcdctl()), "-w", output_format, *shlex.split(self._filled(command))]
+        pipe = subprocess.PIPE
+        return subprocess.Popen(words, env=self._environment, stdin=pipe, stdout=pipe, stderr=pipe, bufsize=0)
+
+    @property
+    def _environment(self) -> dict[str, str]:
+        return {"PATH": os.environ["PATH"], "ETCDCTL_API": "3", "ETCDCTL_ENDPOINTS": self.side.endpoint}
+
     def _filled(self, text: str) -> str:
         text = re.sub(r"\{REV(?:([+-]\d+))?\}", lambda match: str(self.revision + int(match[1] or 0)), text)
         return re.sub(r"\{([A-Z]\w*)\}", lambda match: self._variables[match[1]], text)
 
     def _etcdctl(self, words: list[str], line: Line) -> Ended:
-        environment = {"PATH": os.environ["PATH"], "ETCDCTL_API": "3", "ETCDCTL_ENDPOINTS": self.side.endpoint}
         command = [str(etcdctl()), *words]
         pipe = subprocess.PIPE
-        with subprocess.Popen(command, env=environment, stdin=pipe, stdout=pipe, stderr=pipe, bufsize=0) as process:
+        with subprocess.Popen(
+            command, env=self._environment, stdin=pipe, stdout=pipe, stderr=pipe, bufsize=0
+        ) as process:
             watchdog = threading.Timer(ENDS_S, process.kill)
             watchdog.start()
             try:

@@ -27,7 +27,7 @@ class Side:
         endpoint: host and port for clients.
         ids: what its ids and addresses stand for, wherever they appear; text and numbers.
         caller: for calls of gRPC.
-        member_id: of its only member.
+        member_id, peer_urls: of its only member.
     """
 
     name: str
@@ -35,6 +35,7 @@ class Side:
     ids: dict[str | int, str]
     caller: Caller
     member_id: int
+    peer_urls: tuple[str, ...]
 
     def close(self) -> None:
         """Ends the connections."""
@@ -49,7 +50,7 @@ def side_of(name: str, endpoint: str) -> Side:
     ids: dict[str | int, str] = {endpoint: "<endpoint>", header.cluster_id: "<cluster>", header.member_id: "<member>"}
     ids |= {f"{header.cluster_id:x}": "<cluster>", f"{header.member_id:x}": "<member>"}
     ids |= dict.fromkeys(member.peerURLs, "<peer url>")
-    return Side(name, endpoint, ids, caller, header.member_id)
+    return Side(name, endpoint, ids, caller, header.member_id, tuple(member.peerURLs))
 
 
 @contextlib.contextmanager

@@ -19,6 +19,7 @@ from tests.differential.servers import Side
 Txn = rpc_pb2.TxnRequest
 MAX_OPERATIONS: Final = 128
 """etcd's --max-txn-ops."""
+FAILED_PRECONDITION: Final = 9
 
 
 def put(key: bytes) -> rpc_pb2.RequestOp:
@@ -207,15 +208,20 @@ def test_a_learner_comes_and_goes_alike(pair: Pair) -> None:
         side.ids[added[side.name]] = "<added>"
     try:
         pair.same("Cluster/MemberList")
-        pair.same("Cluster/MemberAdd", peerURLs=["http://127.0.0.1:9"])
+        pair.same("Cluster/MemberAdd", peerURLs=lambda side: side.peer_urls)
         pair.same("Cluster/MemberAdd", peerURLs=["http://127.0.0.1:10"], isLearner=True)
-        pair.same("Cluster/MemberPromote", ID=lambda side: added[side.name])
+        refused = [_promoted(side, added[side.name]) for side in pair.sides]
+        assert [each.code for each in refused] == [FAILED_PRECONDITION] * 2  # of two reasons each names another first
         pair.same("Maintenance/MoveLeader", targetID=lambda side: added[side.name])
         pair.same("Cluster/MemberUpdate", ID=lambda side: added[side.name], peerURLs=["http://127.0.0.1:11"])
     finally:
         pair.same("Cluster/MemberRemove", ID=lambda side: added[side.name])
     pair.same("Cluster/MemberRemove", ID=lambda side: added[side.name])
     pair.same("Cluster/MemberUpdate", ID=lambda side: added[side.name], peerURLs=["http://127.0.0.1:9"])
+
+
+def _promoted(side: Side, member: int) -> Outcome:
+    return side.caller.call("Cluster/MemberPromote", request("Cluster/MemberPromote", ID=member))
 
 
 @pytest.fixture
