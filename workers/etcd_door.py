@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 from oarlock.gateway.admission import FOR_LEARNERS, guarded
 from oarlock.gateway.grpc.calls import Call
 from oarlock.gateway.grpc.connection import MessageLimits
-from oarlock.gateway.grpc.requests import Method, Methods
+from oarlock.gateway.grpc.requests import Methods
 from oarlock.gateway.grpc.status import Status
 from oarlock.gateway.http2.frames import looks_like_http2
 from oarlock.gateway.http2.keepalive import KeepalivePolicy
@@ -22,6 +22,7 @@ from oarlock.wire.errors import ConfigurationError, LearnerRefusesError, NoLeade
 from oarlock.wire.logs import get_logger
 from oarlock.wire.sockets import LISTEN_BACKLOG, listen_shared
 from oarlock.workers.etcd_backend import EtcdBackend
+from oarlock.workers.grpc_counts import GrpcCounts
 from oarlock.workers.grpc_peer import GrpcExchange, GrpcPeer
 
 log = get_logger(__name__)
@@ -113,6 +114,7 @@ class EtcdDoor:
         methods: what is served over gRPC.
         http1: serves everything else.
         schedule_flush: called when there is something to write; the owner then calls ``flush`` at the end of its turn.
+        counts: of calls, added to here; whoever owns them shows them.
     """
 
     def __init__(
@@ -122,9 +124,11 @@ class EtcdDoor:
         methods: Methods,
         http1: Http1Port,
         schedule_flush: Callable[[], None],
+        counts: GrpcCounts,
     ) -> None:
         self.backend = backend
         self.methods = methods
+        self.counts = counts
         self.limits = Limits(concurrent_streams=min(settings.max_concurrent_streams, Limits().concurrent_streams))
         self.message_limits = MessageLimits(message_bytes=settings.max_request_bytes + MESSAGE_OVERHEAD_BYTES)
         self.keepalive = settings.keepalive
@@ -228,9 +232,6 @@ class EtcdDoor:
             guarded(exchange, method.handler, exchange)
         else:
             guarded(exchange, method.handler, exchange, message)
-
-    def count_failure(self, method: Method, status: Status) -> None:
-        """A call ended with something else than a reply."""
 
 
 class FirstBytes(asyncio.Protocol):

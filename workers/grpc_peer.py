@@ -36,13 +36,15 @@ SLOW_READER: Final = Status(Code.RESOURCE_EXHAUSTED, "oarlock: the client reads 
 class GrpcExchange(Exchange):
     """A call on such a connection."""
 
-    __slots__ = ("_call", "_peer")
+    __slots__ = ("_call", "_peer", "counts")
 
     def __init__(self, peer: GrpcPeer, call: Call) -> None:
         # Not super().__init__(): it costs a tenth of a small call.
         self.on_message = self.on_requests_ended = self.on_drained = self.on_ended = None
         self._peer = peer
         self._call = call
+        self.counts = counts = peer.door.counts.by_path[call.request.method.path]
+        counts.started += 1
 
     def metadata(self, name: str) -> str | bytes | None:
         """The first metadata value under ``name``."""
@@ -61,6 +63,10 @@ class GrpcExchange(Exchange):
     def reply(self, message: bytes) -> None:
         """Ends the call with one message."""
         peer = self._peer
+        if not self._call.is_over:
+            counts = self.counts
+            counts.replied += 1
+            counts.sent_bytes += len(message)
         peer.connection.reply(self._call, message)
         if not peer.is_dirty:
             peer.mark()
@@ -68,8 +74,11 @@ class GrpcExchange(Exchange):
     def send(self, message: bytes) -> None:
         """Sends one message of several."""
         peer = self._peer
-        if not self._call.is_over and not peer.connection.send(self._call, message):
-            self._cut_off()
+        if not self._call.is_over:
+            self.counts.sent += 1
+            self.counts.sent_bytes += len(message)
+            if not peer.connection.send(self._call, message):
+                self._cut_off()
         if not peer.is_dirty:
             peer.mark()
 
@@ -93,6 +102,8 @@ class GrpcExchange(Exchange):
         body = batch.framed
         if body is None:
             body = batch.framed = b"".join(map(framed, batch.messages))
+        self.counts.sent += len(batch.messages)
+        self.counts.sent_bytes += batch.size_bytes
         if not connection.send_framed(call, body):
             self._cut_off()
         if not peer.is_dirty:
@@ -103,13 +114,14 @@ class GrpcExchange(Exchange):
         """Ends the call with a status."""
         peer = self._peer
         if not self._call.is_over:
-            peer.door.count_failure(self._call.method, status)
+            self.counts.end(status.code)
         peer.connection.finish(self._call, status)
         if not peer.is_dirty:
             peer.mark()
 
     def _cut_off(self) -> None:
         """The client reads too slowly, and its call was ended by the connection."""
+        self.counts.end(SLOW_READER.code)
         if self.on_ended is not None:
             self.on_ended(SLOW_READER)
 
@@ -209,6 +221,8 @@ class GrpcPeer(asyncio.Protocol):
             if type(event) is RequestReceived:
                 call = event.call
                 exchange = call.context = GrpcExchange(self, call)
+                exchange.counts.received += 1
+                exchange.counts.received_bytes += len(event.message)
                 self.door.call(call, exchange, event.message)
             elif isinstance(event, ConnectionEnded):
                 continue  # flush sees it
@@ -224,13 +238,15 @@ class GrpcPeer(asyncio.Protocol):
         exchange = event.call.context
         assert isinstance(exchange, GrpcExchange)
         if isinstance(event, MessageReceived):
+            exchange.counts.received += 1
+            exchange.counts.received_bytes += len(event.message)
             if exchange.on_message is not None:
                 guarded(exchange, exchange.on_message, event.message)
         elif isinstance(event, RequestsEnded):
             if exchange.on_requests_ended is not None:
                 guarded(exchange, exchange.on_requests_ended)
         elif isinstance(event, CallEnded):
-            self.door.count_failure(event.call.method, event.status)
+            exchange.counts.end(event.status.code)
             if exchange.on_ended is not None:
                 guarded(exchange, exchange.on_ended, event.status)
 

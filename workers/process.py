@@ -26,6 +26,8 @@ from oarlock.wire.operations import PROTOCOL_VERSION
 from oarlock.workers.coordinator_link import CoordinatorLink
 from oarlock.workers.etcd_backend import EtcdBackend
 from oarlock.workers.etcd_door import MESSAGE_OVERHEAD_BYTES, DoorSettings, EtcdDoor
+from oarlock.workers.etcd_metrics import EtcdMetrics
+from oarlock.workers.grpc_counts import GrpcCounts
 from oarlock.workers.native_door import NativeDoor
 from oarlock.workers.quota import Quota
 from oarlock.workers.replica_keeper import ReplicaKeeper
@@ -86,6 +88,7 @@ async def _run(number: int, settings: dict[str, Any]) -> None:
         stop.set()
 
     loop.set_exception_handler(fail)
+    etcd_metrics = EtcdMetrics(number, keeper, hub, settings["quota_backend_bytes"])
     worker = Worker(
         number,
         loop,
@@ -102,7 +105,9 @@ async def _run(number: int, settings: dict[str, Any]) -> None:
         lambda backend, schedule_flush: (
             NativeDoor(context, settings["listen_native_urls"], settings["max_request_bytes"]),
             WatchPort(context, settings["listen_watch_urls"], hub),
-            _etcd_door(settings, keeper, backend, schedule_flush) if settings["listen_client_urls"] else None,
+            _etcd_door(settings, keeper, backend, schedule_flush, etcd_metrics)
+            if settings["listen_client_urls"]
+            else None,
         ),
         REQUEST_TIMEOUT_S + 2 * settings["election_timeout_ms"] / 1000,
         _ready,
@@ -110,7 +115,7 @@ async def _run(number: int, settings: dict[str, Any]) -> None:
     for signal_number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(signal_number, stop.set)
     worker.start()
-    ticker = loop.create_task(_every_second(worker))
+    ticker = loop.create_task(_every_second(worker, etcd_metrics))
     await stop.wait()
     process.notify_stopping()
     worker.drain()
@@ -126,7 +131,11 @@ async def _run(number: int, settings: dict[str, Any]) -> None:
 
 
 def _etcd_door(
-    settings: dict[str, Any], keeper: ReplicaKeeper, backend: EtcdBackend, schedule_flush: Callable[[], None]
+    settings: dict[str, Any],
+    keeper: ReplicaKeeper,
+    backend: EtcdBackend,
+    schedule_flush: Callable[[], None],
+    etcd_metrics: EtcdMetrics,
 ) -> EtcdDoor:
     # protobuf and aiohttp take time and memory: only a worker that serves etcd's clients pays.
     from oarlock.gateway.http1 import Http1, Http1Settings
@@ -160,15 +169,17 @@ def _etcd_door(
         max_request_bytes=settings["max_request_bytes"],
     )
     http1 = Http1(methods, backend, HttpFacts(backend, keeper), http1_settings)
-    return EtcdDoor(door_settings, backend, methods, http1, schedule_flush)
+    etcd_metrics.grpc = GrpcCounts(methods)
+    return EtcdDoor(door_settings, backend, methods, http1, schedule_flush, etcd_metrics.grpc)
 
 
-async def _every_second(worker: Worker) -> None:
+async def _every_second(worker: Worker, etcd_metrics: EtcdMetrics) -> None:
     """What is due now and then, and the garbage: collected when it disturbs least, since nothing else collects it."""
     for second in itertools.count(1):
         await asyncio.sleep(process.ALIVE_INTERVAL_S)
         process.notify_alive(alarms=worker.alarms)
         worker.every_second(time.monotonic())
+        etcd_metrics.every_second()
         if worker.was_busy:
             gc.collect(0)
         else:

@@ -16,6 +16,7 @@ from typing import Any, Final
 from oarlock.storage.replica.read import ReadView
 from oarlock.wire.errors import ResultTooLargeError
 from oarlock.wire.operations import CUT, FROM_KEY, KeyValue, RangeFlag, SortOrder, SortTarget
+from oarlock.workers.operation_counts import OPERATIONS
 from oarlock.workers.steps import CHUNK_ROWS, Steps
 
 PAGE_BYTES: Final = 1 << 20
@@ -75,6 +76,7 @@ def get(view: ReadView, request: list[Any]) -> list[Any] | None:
             if request[4] or any(request[9:13]):
                 return None
             revision = request[6] if length > 6 else 0
+    OPERATIONS.ranges += 1
     found = view.get(request[2], revision if revision > 0 else 0)
     if found is None:
         return [request[0], view.revision, [(), False, 0]]
@@ -97,6 +99,7 @@ def range_steps(view: ReadView, arguments: list[Any], *, max_bytes: int | None =
         CompactedError: it is below the compaction's.
         ResultTooLargeError: the result is longer than ``max_bytes``, and cannot be paged.
     """
+    OPERATIONS.ranges += 1
     padded: list[Any] = [*arguments, *_DEFAULTS[len(arguments) :]]
     key, flags, range_end, limit, revision, order, target, *bounds = padded
     start, end = interval(key, range_end)

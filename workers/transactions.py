@@ -17,6 +17,7 @@ from oarlock.storage.replica.read import ReadView
 from oarlock.storage.replica.write import WriteView
 from oarlock.wire.errors import CompactedError, FutureRevisionError, KeyNotFoundError, LeaseNotFoundError
 from oarlock.wire.operations import CompareResult, CompareTarget, Op, PutFlag
+from oarlock.workers.operation_counts import OPERATIONS
 from oarlock.workers.ranges import interval, range_steps
 from oarlock.workers.steps import CHUNK_ROWS, Steps
 from oarlock.workers.writes import delete_range, put
@@ -68,6 +69,11 @@ def transaction_steps(view: ReadView, arguments: list[Any], *, with_reads: bool 
     """
     path = yield from _choose(view, arguments)
     _check(view, path, [])
+    if len(path.steps) > 1:
+        if isinstance(view, WriteView):
+            OPERATIONS.written_txns += 1
+        else:
+            OPERATIONS.read_txns += 1
     return (yield from _run(view, path, len(getattr(view, "changes", ())), with_reads))
 
 

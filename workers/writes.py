@@ -7,6 +7,7 @@ from typing import Any, Final
 from oarlock.storage.replica.write import WriteView
 from oarlock.wire.errors import KeyNotFoundError, LeaseExistsError, LeaseNotFoundError
 from oarlock.wire.operations import MIN_TTL_S, DeleteFlag, KeyValue, PutFlag
+from oarlock.workers.operation_counts import OPERATIONS
 from oarlock.workers.ranges import interval
 
 _IGNORES: Final = int(PutFlag.IGNORE_VALUE | PutFlag.IGNORE_LEASE)
@@ -43,6 +44,8 @@ def put(view: WriteView, arguments: list[Any]) -> KeyValue | None:
         if flags & _IGNORE_LEASE:
             lease = old[5]
     previous = view.put(key, value, lease)
+    OPERATIONS.puts += 1
+    OPERATIONS.put_bytes += len(key) + len(value)
     return previous if flags & _PREV_KV else None
 
 
@@ -63,6 +66,7 @@ def delete_range(view: WriteView, arguments: list[Any]) -> list[Any]:
         keys = [kv[0] for kv in view.scan(start, end, keys_only=True)]
     else:
         keys = [key]
+    OPERATIONS.deletes += 1
     gone = [previous for name in keys if (previous := view.delete(name)) is not None]
     return [len(gone), gone if wanted else []]
 

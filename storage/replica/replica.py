@@ -7,6 +7,7 @@ import shutil
 import struct
 import threading
 import time
+from collections import deque
 from pathlib import Path
 from typing import Final
 
@@ -31,6 +32,9 @@ DEFAULT_MAX_READ_AGE_S: Final = 60.0
 MAX_COPY_WAIT_S: Final = 60.0
 """How long a full map waits for a copy that is under way: the map cannot move while it is read."""
 
+MAX_COMMITS: Final = 100_000
+"""Measured and not yet counted: more than are made in a second; of more, the latest count."""
+
 
 class Replica:
     """One LMDB environment, owned by one process and one thread (``copy_to`` alone may run on another thread).
@@ -45,6 +49,7 @@ class Replica:
         directory: where the files are.
         path: the data file.
         map_bytes: size of the memory map.
+        commits_s: how long the latest commits took, in seconds; whoever counts them empties it.
     """
 
     def __init__(
@@ -58,6 +63,7 @@ class Replica:
         max_read_age_s: float,
     ) -> None:
         self.meta = meta
+        self.commits_s: deque[float] = deque(maxlen=MAX_COMMITS)
         self.directory = directory
         self.path = directory / DATA_FILE
         self.map_bytes: int = environment.info()["map_size"]
@@ -231,8 +237,9 @@ class Replica:
         for view in list(self._views):
             view.expire()
 
-    def _committed(self, meta: Meta) -> None:
+    def _committed(self, meta: Meta, took_s: float) -> None:
         self.meta = meta
+        self.commits_s.append(took_s)
 
     def _aborted(self, error: BaseException) -> None:
         if isinstance(error, lmdb.MapFullError):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from hashlib import blake2b
 from pathlib import Path
@@ -71,7 +72,7 @@ class WriteView(ReadView):
         meta: Meta,
         path: Path,
         *,
-        on_commit: Callable[[Meta], None],
+        on_commit: Callable[[Meta, float], None],
         on_abort: Callable[[BaseException], None],
     ) -> None:
         super().__init__(transaction, tables, meta, path)
@@ -120,8 +121,9 @@ class WriteView(ReadView):
             self.state_hash,
         )
         self._write(META_KEY, meta.encode(), db=self.tables.meta)
+        begin_s = time.monotonic()
         self.transaction.commit()
-        self._on_commit(meta)
+        self._on_commit(meta, time.monotonic() - begin_s)
 
     # --- keys ---
 

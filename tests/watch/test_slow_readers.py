@@ -10,7 +10,6 @@ import pytest
 from oarlock.gateway.grpc.connection import DEFAULT_MESSAGE_LIMITS
 from oarlock.gateway.grpc.messages import MessageReader, framed
 from oarlock.gateway.grpc.requests import methods_by_path
-from oarlock.gateway.grpc.status import Status
 from oarlock.gateway.http2.frames import WINDOW_UPDATE, frame
 from oarlock.gateway.http2.keepalive import KeepalivePolicy
 from oarlock.gateway.http2.limits import DEFAULT_LIMITS
@@ -18,6 +17,7 @@ from oarlock.gateway.proto.rpc_pb2 import WatchRequest, WatchResponse
 from oarlock.gateway.service import Exchange
 from oarlock.gateway.services import watch, watcher
 from oarlock.workers import grpc_peer
+from oarlock.workers.grpc_counts import GrpcCounts
 from oarlock.workers.grpc_peer import GrpcPeer
 from tests.gateway.watch_store import Store
 from tests.gateway.wire import GREETING, GRPC, Client, data, reset_codes, u32
@@ -37,16 +37,13 @@ class Door:
     def __init__(self, store: Store) -> None:
         self.methods = methods_by_path(*watch.methods(store))
         self.output = b""
-        self.failures: list[Status] = []
+        self.counts = GrpcCounts(self.methods)
 
     def mark(self, peer: GrpcPeer) -> None:
         pass
 
     def call(self, call: Any, exchange: Exchange, message: bytes | None) -> None:
         call.method.handler(exchange)
-
-    def count_failure(self, method: object, status: Status) -> None:
-        self.failures.append(status)
 
     def write(self, output: bytes) -> None:
         self.output += output
@@ -125,7 +122,7 @@ def test_what_waits_is_bounded_for_each_stream_and_for_all_and_everything_comes_
     catch_up(store, reader, expected)
     store.put(b"a")
     catch_up(store, reader, [*expected, store.revision])
-    assert reader.door.failures == []
+    assert not reader.door.counts.by_path["/etcdserverpb.Watch/Watch"].ended
 
 
 def test_the_end_of_the_connection_ends_all_watches(store: Store) -> None:

@@ -33,6 +33,7 @@ from oarlock.gateway.proto.rpc_pb2 import ResponseHeader, WatchRequest, WatchRes
 from oarlock.gateway.service import Exchange, LiveBatch, SharedMessages, Subscription, Timer
 from oarlock.gateway.services import watch
 from oarlock.wire.operations import Event
+from oarlock.workers.grpc_counts import GrpcCounts
 from oarlock.workers.grpc_peer import GrpcPeer
 from oarlock.workers.watch.hub import WatchHub
 
@@ -126,6 +127,7 @@ class _Door:
 
     def __init__(self, worker: _Worker) -> None:
         self.methods = methods_by_path(*watch.methods(worker))
+        self.counts = GrpcCounts(self.methods)
         self.transport = _Transport()
         self.peers: list[GrpcPeer] = []
         self._dirty: list[GrpcPeer] = []
@@ -135,9 +137,6 @@ class _Door:
 
     def call(self, call: Any, exchange: Exchange, message: bytes | None) -> None:
         call.method.handler(exchange)
-
-    def count_failure(self, method: object, status: Status) -> None:
-        raise AssertionError(status)
 
     def connect(self, streams: int) -> None:
         """A client that opens streams with a watch each, and takes as much as comes."""
