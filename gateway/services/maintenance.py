@@ -31,7 +31,7 @@ from oarlock.wire.errors import Code
 from oarlock.wire.operations import Op
 from oarlock.wire.version import ETCD_VERSION
 
-_VERSION: Final = re.compile(r"(0|[1-9][0-9]*)\.(0|[1-9][0-9]*)(?:\.(0|[1-9][0-9]*))?")
+_VERSION: Final = re.compile(r"([0-9]{1,9})\.([0-9]{1,9})(?:\.([0-9]{1,9}))?")
 _WRONG_FORMAT: Final = Status(Code.INVALID_ARGUMENT, "etcdserver: wrong downgrade target version format")
 _WRONG_TARGET: Final = Status(Code.INVALID_ARGUMENT, "etcdserver: invalid downgrade target version")
 _NO_DOWNGRADE: Final = Status(Code.UNIMPLEMENTED, "oarlock: a cluster is not downgraded by request")

@@ -213,7 +213,6 @@ def test_a_learner_comes_and_goes_alike(pair: Pair) -> None:
         refused = [_promoted(side, added[side.name]) for side in pair.sides]
         assert [each.code for each in refused] == [FAILED_PRECONDITION] * 2  # of two reasons each names another first
         pair.same("Maintenance/MoveLeader", targetID=lambda side: added[side.name])
-        pair.same("Cluster/MemberUpdate", ID=lambda side: added[side.name], peerURLs=["http://127.0.0.1:11"])
     finally:
         pair.same("Cluster/MemberRemove", ID=lambda side: added[side.name])
     pair.same("Cluster/MemberRemove", ID=lambda side: added[side.name])
