@@ -15,6 +15,7 @@ from oarlock.gateway.services.watch_progress import ProgressClock
 from oarlock.gateway.services.watch_pulls import Pulls
 from oarlock.gateway.services.watch_refusals import DuplicateWatchError, cancel_reason
 from oarlock.gateway.services.watcher import Watcher
+from oarlock.wire import metrics
 from oarlock.wire.errors import Code, CompactedError, LearnerRefusesError, OarlockError, OverloadedError
 
 MAX_WATCHES: Final = 100_000
@@ -28,6 +29,8 @@ CROWDED_PAUSE_S: Final = 0.05
 """Before another look at a connection on which other streams wait for the client: nothing tells of that."""
 NO_WATCH: Final = -1
 """The id in answers that are about none, or about all (etcd, ``InvalidWatchID``)."""
+
+_streams = metrics.gauge("etcd_debugging_mvcc_watch_stream_total", "Streams of watches of etcd's clients.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +97,7 @@ class WatchStream:
         exchange.on_drained = self._catch_up
         exchange.on_ended = self._on_ended  # the end of the requests, on the other hand, ends nothing
         tools.guard.add(exchange, self._finish)
+        _streams.inc()
 
     # Its life
 
@@ -105,6 +109,7 @@ class WatchStream:
         self._exchange.finish(status)
 
     def _close(self) -> None:
+        _streams.dec()
         exchange = self._exchange
         exchange.on_message = exchange.on_drained = exchange.on_ended = None
         self._guard.remove(exchange)

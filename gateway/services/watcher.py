@@ -14,6 +14,7 @@ from typing import Any, Final
 from oarlock.gateway.proto.rpc_pb2 import WatchCreateRequest
 from oarlock.gateway.service import Backend, Exchange, LiveBatch, SharedMessages, Subscription
 from oarlock.gateway.services.watch_messages import EncodedBatch, History, encoded_batch, live_fragments
+from oarlock.wire import metrics
 from oarlock.wire.operations import FROM_KEY, Op, WatchFlag
 
 QUEUE_BYTES: Final = 256 << 10
@@ -24,6 +25,8 @@ PULL_BYTES: Final = 128 << 10
 PULLED_QUEUE_BYTES: Final = QUEUE_BYTES + 4 * PULL_BYTES
 """What may wait together with history: it was asked for when nothing waited, and is not to be refused for the little
 that other watches have added since."""
+
+_behind = metrics.gauge("etcd_debugging_mvcc_slow_watcher_total", "Watchers of etcd's clients that need history.")
 
 _FILTERS: Final = (WatchFlag.NO_PUT, WatchFlag.NO_DELETE)
 """By ``FilterType``."""
@@ -117,6 +120,8 @@ class Watcher:
         """Ends it: nothing is sent any more."""
         self.is_closed = True
         self.subscription.close()
+        if self.is_behind:
+            _behind.dec()
 
     def is_caught_up(self, revision: int) -> bool:
         """Whether everything up to ``revision``, that of the store, was sent, and events after it are wanted (etcd: a
@@ -152,6 +157,7 @@ class Watcher:
 
     def _fall_behind(self, revision: int) -> None:
         self.is_behind = True
+        _behind.inc()
         self.seen_revision = revision
         self._fell_behind(self)
 
@@ -172,4 +178,6 @@ class Watcher:
                 return  # still behind: asked for again when the client has read
             self.is_quiet = False
         self.next_revision = history.next_revision
-        self.is_behind = self.next_revision <= self.seen_revision
+        if self.next_revision > self.seen_revision:
+            self.is_behind = False
+            _behind.dec()

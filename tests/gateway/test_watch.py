@@ -8,6 +8,7 @@ from google.protobuf.message import DecodeError
 from oarlock.gateway.proto.rpc_pb2 import WatchRequest
 from oarlock.gateway.services import watch, watch_messages, watch_pulls, watch_stream, watcher
 from oarlock.wire.errors import Code, LearnerRefusesError, OverloadedError
+from oarlock.wire.metrics import REGISTRY
 
 from .watch_store import DELETE, PUT, Reader, Store, told
 
@@ -535,3 +536,26 @@ def test_a_short_election_ends_no_stream(store: Store) -> None:
         store.has_leader = True
         store.pass_time(1.0)
     assert reader.status is None
+
+
+# Figures
+
+
+def figure(name: str) -> float:
+    return REGISTRY.get_sample_value(f"etcd_debugging_mvcc_{name}_total") or 0.0
+
+
+def test_streams_and_watches_that_are_behind_are_counted(store: Store) -> None:
+    streams, slow = figure("watch_stream"), figure("slow_watcher")
+    first, second = Reader(store).open(), Reader(store).open()
+    store.put(b"a")
+    for reader in (first, second):
+        reader.create(b"a", start_revision=11)
+        reader.create(b"a", start_revision=11)
+    assert (figure("watch_stream") - streams, figure("slow_watcher") - slow) == (2, 4)
+    first.cancel()
+    assert (figure("watch_stream") - streams, figure("slow_watcher") - slow) == (1, 2)
+    store.answer()
+    assert (figure("watch_stream") - streams, figure("slow_watcher") - slow) == (1, 0)
+    second.cancel()
+    assert (figure("watch_stream") - streams, figure("slow_watcher") - slow) == (0, 0)
