@@ -116,24 +116,20 @@ class Session:
 
     def start(self, command: str, output_format: str = "simple") -> subprocess.Popen[bytes]:
         """Starts a command that goes on until it is interrupted."""
-        words = [str(etcdctl()), "-w", output_format, *shlex.split(self._filled(command))]
-        pipe = subprocess.PIPE
-        return subprocess.Popen(words, env=self._environment, stdin=pipe, stdout=pipe, stderr=pipe, bufsize=0)
+        return self._started(["-w", output_format, *shlex.split(self._filled(command))])
 
-    @property
-    def _environment(self) -> dict[str, str]:
-        return {"PATH": os.environ["PATH"], "ETCDCTL_API": "3", "ETCDCTL_ENDPOINTS": self.side.endpoint}
+    def _started(self, words: list[str]) -> subprocess.Popen[bytes]:
+        environment = {"PATH": os.environ["PATH"], "ETCDCTL_API": "3", "ETCDCTL_ENDPOINTS": self.side.endpoint}
+        pipe = subprocess.PIPE
+        command = [str(etcdctl()), *words]
+        return subprocess.Popen(command, env=environment, stdin=pipe, stdout=pipe, stderr=pipe, bufsize=0)
 
     def _filled(self, text: str) -> str:
         text = re.sub(r"\{REV(?:([+-]\d+))?\}", lambda match: str(self.revision + int(match[1] or 0)), text)
         return re.sub(r"\{([A-Z]\w*)\}", lambda match: self._variables[match[1]], text)
 
     def _etcdctl(self, words: list[str], line: Line) -> Ended:
-        command = [str(etcdctl()), *words]
-        pipe = subprocess.PIPE
-        with subprocess.Popen(
-            command, env=self._environment, stdin=pipe, stdout=pipe, stderr=pipe, bufsize=0
-        ) as process:
+        with self._started(words) as process:
             watchdog = threading.Timer(ENDS_S, process.kill)
             watchdog.start()
             try:
