@@ -39,11 +39,17 @@ def guarded(exchange: Exchange, handler: Any, *arguments: Any) -> None:
     """
     try:
         handler(*arguments)
-    except OarlockError as problem:
+    except Exception as problem:
+        failed(exchange, problem)
+
+
+def failed(exchange: Exchange, problem: Exception) -> None:
+    """Ends a call with what its service raised."""
+    if isinstance(problem, OarlockError):
         exchange.finish(Status.of(problem))
-    except DecodeError as problem:
+    elif isinstance(problem, DecodeError):
         exchange.finish(Status(Code.INTERNAL, f"grpc: error unmarshalling request: {problem}"))
-    except Exception:
+    else:
         # A mistake of ours. One call must not cost all clients of this worker their connection.
-        log.exception("a call could not be handled")
+        log.error("a call could not be handled", exc_info=problem)
         exchange.finish(Status(Code.INTERNAL, "oarlock: internal error"))

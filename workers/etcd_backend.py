@@ -50,8 +50,10 @@ class EtcdBackend:
         self._requests: list[Any] = []
         self.raft_term = 0
         self.has_leader = False
-        self._header_of: tuple[int, int, int, int] = (0, 0, 0, 0)
-        self._header = b""
+        self._header_identity: tuple[int, int] | None = None
+        self._header_term = 0
+        self._header_begin = self._header_end = self._header = b""
+        self._header_revision = -1
 
     # What services ask
 
@@ -82,15 +84,15 @@ class EtcdBackend:
 
     def header_field(self, revision: int) -> bytes:
         """Field 1 of a response, serialized: a whole ResponseHeader."""
-        wanted = (*self._keeper.identity, revision, self.raft_term)
-        if wanted != self._header_of:
-            cluster_id, member_id, revision, raft_term = wanted
-            body = b"\x08" + varint(cluster_id) + b"\x10" + varint(member_id)
-            if revision:
-                body += b"\x18" + varint(revision)
-            if raft_term:
-                body += b"\x20" + varint(raft_term)
-            self._header_of, self._header = wanted, b"\x0a" + varint(len(body)) + body
+        identity, raft_term = self._keeper.identity, self.raft_term
+        if identity is not self._header_identity or raft_term != self._header_term:
+            self._header_identity, self._header_term = identity, raft_term
+            self._header_begin = b"\x08" + varint(identity[0]) + b"\x10" + varint(identity[1])
+            self._header_end = b"\x20" + varint(raft_term) if raft_term else b""
+        elif revision == self._header_revision:
+            return self._header
+        body = self._header_begin + (b"\x18" + varint(revision) if revision else b"") + self._header_end
+        self._header_revision, self._header = revision, b"\x0a" + varint(len(body)) + body
         return self._header
 
     def submit(self, request: list[Any], done: Done) -> None:

@@ -7,10 +7,10 @@ import socket
 import ssl
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Final, Protocol
+from typing import Any, Final, Protocol
 from urllib.parse import urlsplit
 
-from oarlock.gateway.admission import FOR_LEARNERS, guarded
+from oarlock.gateway.admission import FOR_LEARNERS, failed, guarded
 from oarlock.gateway.grpc.calls import Call
 from oarlock.gateway.grpc.connection import MessageLimits
 from oarlock.gateway.grpc.requests import Methods
@@ -138,6 +138,7 @@ class EtcdDoor:
         self._servers: list[asyncio.Server] = []
         self._peers: set[GrpcPeer] = set()
         self._dirty: list[GrpcPeer] = []
+        self._is_learner = backend.is_learner
         self.connections = 0
         self._tls = _tls_context(settings)
         self._listeners = [listen_shared(_tcp(url)) for url in settings.urls]
@@ -212,7 +213,8 @@ class EtcdDoor:
         self.connections -= 1
 
     def flush(self) -> None:
-        """Writes what was answered since the last flush."""
+        """Writes what was answered since the last flush. To be called in every turn that may have changed anything."""
+        self._is_learner = self.backend.is_learner  # looked up once a turn, not once a call
         if self._dirty:
             dirty, self._dirty = self._dirty, []
             for peer in dirty:
@@ -222,16 +224,19 @@ class EtcdDoor:
 
     def call(self, call: Call, exchange: GrpcExchange, message: bytes | None) -> None:
         """Begins a call, unless this member cannot serve it now."""
-        method = call.request.method
-        metadata = call.request.metadata
+        method, metadata = call.request.method, call.request.metadata
+        handler: Any = method.handler
         if metadata and not self.backend.has_leader and call.request.value("hasleader") == "true":
             exchange.finish(Status.of(NoLeaderError()))
-        elif self.backend.is_learner and method.path not in FOR_LEARNERS:
+        elif self._is_learner and method.path not in FOR_LEARNERS:
             exchange.finish(Status.of(LearnerRefusesError()))
         elif message is None:
-            guarded(exchange, method.handler, exchange)
+            guarded(exchange, handler, exchange)
         else:
-            guarded(exchange, method.handler, exchange, message)
+            try:  # as guarded, in place
+                handler(exchange, message)
+            except Exception as problem:
+                failed(exchange, problem)
 
 
 class FirstBytes(asyncio.Protocol):

@@ -26,6 +26,10 @@ MAX_RUNNING: Final = 64
 MAX_WAITING_FOR_REVISION: Final = 10_000
 """Reads that wait for a ``min_revision``."""
 
+_RANGE: Final = int(Op.RANGE)
+_MIN_REVISION_AT: Final = 13
+"""The place of ``min_revision`` in a RANGE."""
+
 
 class Caller(Protocol):
     """Whoever is to be answered: a connection of any front door."""
@@ -75,11 +79,14 @@ class Reads:
         """Answers a read now if it is short; begins it otherwise."""
         request = read.request
         try:
-            if (revision := _min_revision(request)) > self._replica().meta.revision:
-                self._wait_for(revision, read)
-                return
-            if request[1] == Op.RANGE:
-                item = ranges.get(self._shared_view(), request)
+            is_range = request[1] == _RANGE
+            if not is_range or len(request) > _MIN_REVISION_AT:
+                revision = _min_revision(request)
+                if revision > self._replica().meta.revision:
+                    self._wait_for(revision, read)
+                    return
+            if is_range:
+                item = ranges.get(self._view or self._shared_view(), request)
                 if item is not None:
                     found = item[2][0]
                     read.caller.answer_long(item, len(found[0][1]) if found else 0)
@@ -173,8 +180,8 @@ def long_bytes(result: Any) -> int:
 def _min_revision(request: list[Any]) -> int:
     """The revision that the replica must have reached for this read, 0 for any."""
     operation = request[1]
-    if operation == Op.RANGE:
-        return request[13] if len(request) > 13 else 0
+    if operation == _RANGE:
+        return request[_MIN_REVISION_AT] if len(request) > _MIN_REVISION_AT else 0
     if operation == Op.WATCH_HISTORY:
         return int(request[6])
     return 0

@@ -163,10 +163,14 @@ class GrpcConnection:
         """
         if call.is_over:
             return False
-        if call.stream.headers_sent:
-            raise MisuseError(f"a whole reply to stream {call.stream.id} after its beginning")
-        self._forget(call)
-        return self._connection.respond(call.stream, RESPONSE_HEADERS, framed(message), OK_TRAILERS)
+        stream = call.stream
+        if stream.headers_sent:
+            raise MisuseError(f"a whole reply to stream {stream.id} after its beginning")
+        if call.reader is None:
+            call.is_over = True
+        else:
+            self._forget(call)
+        return self._connection.respond(stream, RESPONSE_HEADERS, framed(message), OK_TRAILERS)
 
     def start(self, call: Call, metadata: tuple[tuple[str, str | bytes], ...] = ()) -> bool:
         """Sends the headers of the answer now, before its first message. False: the call is over.

@@ -129,7 +129,10 @@ class Sender:
                 self.unsent_bytes += len(chunk)
                 self.window -= size
                 self.answered = stream.headers_sent = True
-                self._end_sent(stream)
+                if stream.state is State.HALF_CLOSED_REMOTE:
+                    self._streams.close(stream)
+                else:
+                    self._end_sent(stream)
                 return True
         if not stream.headers_sent:
             self.headers(stream, headers, end=False)

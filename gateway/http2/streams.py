@@ -105,17 +105,18 @@ class Streams:
             State.HALF_CLOSED_REMOTE if stream.state is State.OPEN else follow(stream.state, Input.RECEIVE_END)
         )
         if stream.state is State.CLOSED:
-            self._forget(stream)
+            self.close(stream)
 
     def end_sent(self, stream: Stream) -> None:
         """We have closed our half."""
         if stream.state is State.HALF_CLOSED_REMOTE:  # the common case of the table, without its two look-ups
-            stream.state = State.CLOSED
-            self._forget(stream)
+            self.close(stream)
         else:
             stream.state = follow(stream.state, Input.SEND_END)
 
-    def _forget(self, stream: Stream) -> None:
+    def close(self, stream: Stream) -> None:
+        """Both halves of an open stream are closed."""
+        stream.state = State.CLOSED
         del self.by_id[stream.id]
         self.completed += 1
 

@@ -22,6 +22,33 @@ def to_message(kv: KeyValue) -> KeyValueMessage:
     )
 
 
+def encoded_one(kv: KeyValue, *, tag: bytes) -> bytes:
+    """One native kv as a field, serialized; what `encoded` does, in fewer steps.
+
+    Args:
+        kv: of a result.
+        tag: of the field.
+    """
+    key, value, create_revision, mod_revision, version, lease = kv
+    body = b"".join(
+        (
+            b"\x0a",
+            varint(len(key)),
+            key,
+            b"\x10",
+            varint(create_revision),
+            b"\x18",
+            varint(mod_revision),
+            b"\x20",
+            varint(version),
+            b"\x2a" + varint(len(value)) if value else b"",
+            value,
+            b"\x30" + varint(lease) if lease else b"",
+        )
+    )
+    return tag + varint(len(body)) + body
+
+
 def encoded(kvs: Iterable[KeyValue], *, field: int) -> bytes:
     """Native kvs as a repeated field, serialized, ready to be appended to a message.
 

@@ -15,8 +15,8 @@ from typing import Any, Final
 from oarlock.gateway.grpc.status import Status
 from oarlock.gateway.proto.rpc_pb2 import RangeRequest
 from oarlock.gateway.service import Backend, Exchange, is_error
-from oarlock.gateway.services.arguments import is_filtered, range_arguments, range_flags
-from oarlock.gateway.services.key_values import encoded
+from oarlock.gateway.services.arguments import is_filtered, range_arguments
+from oarlock.gateway.services.key_values import encoded, encoded_one
 from oarlock.gateway.varints import varint
 from oarlock.wire.errors import Code, ResultTooLargeError
 from oarlock.wire.operations import CUT, KeyValue, Op, RangeFlag
@@ -35,6 +35,29 @@ _PAGED: Final = int(RangeFlag.PAGED)
 _NEXT_PAGE: Final = int(RangeFlag.SERIALIZABLE | RangeFlag.NO_COUNT | RangeFlag.PAGED)
 
 
+_SERIALIZABLE: Final = int(RangeFlag.SERIALIZABLE)
+_KVS_TAG: Final = b"\x12"
+_COUNT_OF_ONE: Final = b"\x20\x01"
+
+
+def plain_get(message: bytes) -> tuple[bytes, int] | None:
+    """Key and native flags of a `RangeRequest` that has nothing but a key of less than 128 bytes, and perhaps
+    ``serializable``, as every client encodes them; None for any other. Most reads are such, and this takes a quarter
+    of the time of the general way.
+
+    >>> plain_get(b"\\x0a\\x01k"), plain_get(b"\\x0a\\x01k\\x38\\x01"), plain_get(b"\\x0a\\x01k\\x18\\x05")
+    ((b'k', 0), (b'k', 1), None)
+    """
+    size = len(message) - 2
+    if size > 0 and message[0] == 0x0A:
+        length = message[1]
+        if length == size < 128:
+            return message[2:], 0
+        if length == size - 2 < 126 and message[-2:] == b"\x38\x01":
+            return message[2:-2], _SERIALIZABLE
+    return None
+
+
 class Ranges:
     """The calls that read."""
 
@@ -43,11 +66,15 @@ class Ranges:
 
     def range(self, exchange: Exchange, message: bytes) -> None:
         """KV.Range."""
+        plain = plain_get(message)
+        if plain is not None:
+            self._get(exchange, [_RANGE, *plain])
+            return
         request = RangeRequest.FromString(message)
         if request.range_end:
             _Paged(self._backend, request, _OneResponse(self._backend, exchange)).begin()
         else:
-            self._one_key(exchange, request)
+            self._get(exchange, [_RANGE, *range_arguments(request)])
 
     def range_stream(self, exchange: Exchange, message: bytes) -> None:
         """KV.RangeStream."""
@@ -61,7 +88,7 @@ class Ranges:
         else:
             _Paged(self._backend, request, _ManyResponses(self._backend, exchange)).begin()
 
-    def _one_key(self, exchange: Exchange, request: RangeRequest) -> None:
+    def _get(self, exchange: Exchange, asked: list[Any]) -> None:
         backend = self._backend
 
         def done(item: Any) -> None:
@@ -69,13 +96,13 @@ class Ranges:
                 exchange.fail(item)
                 return
             kvs, more, count = item[2]
-            reply = backend.header_field(item[1]) + encoded(kvs, field=2)
-            exchange.reply(reply + _ending(more, count) if more or count else reply)
+            reply = backend.header_field(item[1])
+            if count == 1 and kvs and not more:
+                exchange.reply(reply + encoded_one(kvs[0], tag=_KVS_TAG) + _COUNT_OF_ONE)
+            else:
+                exchange.reply(reply + encoded(kvs, field=2) + _ending(more, count))
 
-        if request.revision or request.limit or request.sort_order or request.sort_target or is_filtered(request):
-            backend.submit([_RANGE, *range_arguments(request)], done)
-        else:
-            backend.submit([_RANGE, request.key, range_flags(request)], done)
+        backend.submit(asked, done)
 
 
 class _Sink(ABC):
