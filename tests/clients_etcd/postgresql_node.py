@@ -5,7 +5,9 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import random
 import shutil
+import socket
 import subprocess
 import sys
 import urllib.request
@@ -16,10 +18,11 @@ import psutil
 import psycopg2
 
 from tests.clients_etcd.servers import EtcdServer
-from tests.server import ReservedPort
 
 PROGRAMS = ("initdb", "pg_basebackup", "pg_ctl", "pg_isready", "pg_rewind", "postgres")
 SCOPE = "cluster"
+PORTS = range(20_000, 30_000)
+"""Below those that Linux gives to whoever asks for any."""
 TTL_S = 20
 """Of the leader's lease: the least that Patroni takes."""
 RETRY_S = 8
@@ -49,6 +52,15 @@ def as_a_user() -> list[str] | None:
     return ["setpriv", "--reuid", "nobody", "--regid", "nogroup", "--clear-groups", *files]
 
 
+def free_port() -> int:
+    """A port that nobody has, and that the kernel gives to nobody: neither server here would share a reserved one."""
+    while True:
+        number = random.choice(PORTS)
+        with contextlib.suppress(OSError), socket.socket() as probe:
+            probe.bind(("127.0.0.1", number))
+            return number
+
+
 class PostgresqlNode:
     """A Patroni process, its PostgreSQL, and how to reach them.
 
@@ -63,9 +75,7 @@ class PostgresqlNode:
     def __init__(self, name: str, directory: Path, store: EtcdServer, binaries: Path, enter: list[str]) -> None:
         self.name = name
         self._directory = directory
-        self._rest, self._sql = ReservedPort(), ReservedPort()
-        for port in (self._rest, self._sql):
-            port.release()  # neither server takes part in sharing a port
+        self._rest, self._sql = free_port(), free_port()
         self._enter = enter
         self._config = directory / f"{name}.json"
         self._config.write_text(json.dumps(self._settings(store, binaries)))
@@ -117,7 +127,7 @@ class PostgresqlNode:
             psycopg2.Error: it cannot be reached, or refuses.
         """
         connection = psycopg2.connect(
-            host="127.0.0.1", port=self._sql.number, user="postgres", dbname="postgres", connect_timeout=REQUEST_S
+            host="127.0.0.1", port=self._sql, user="postgres", dbname="postgres", connect_timeout=REQUEST_S
         )
         with contextlib.closing(connection):
             connection.autocommit = True
@@ -143,10 +153,10 @@ class PostgresqlNode:
         return self._directory / f"{self.name}-data"
 
     def _url(self, page: str) -> str:
-        return f"http://127.0.0.1:{self._rest.number}/{page}"
+        return f"http://127.0.0.1:{self._rest}/{page}"
 
     def _settings(self, store: EtcdServer, binaries: Path) -> dict[str, Any]:
-        rest, sql = f"127.0.0.1:{self._rest.number}", f"127.0.0.1:{self._sql.number}"
+        rest, sql = f"127.0.0.1:{self._rest}", f"127.0.0.1:{self._sql}"
         small = {"max_connections": 20, "shared_buffers": "16MB", "fsync": "off", "wal_keep_size": "64MB"}
         dcs = {"ttl": TTL_S, "loop_wait": 1, "retry_timeout": RETRY_S, "postgresql": {"parameters": small}}
         return {
