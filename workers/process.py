@@ -168,9 +168,9 @@ def _etcd_door(
         progress_interval_s=settings["watch_progress_notify_interval_s"],
         max_request_bytes=settings["max_request_bytes"],
     )
-    http1 = Http1(methods, backend, HttpFacts(backend, keeper), http1_settings)
-    etcd_metrics.grpc = GrpcCounts(methods)
-    return EtcdDoor(door_settings, backend, methods, http1, schedule_flush, etcd_metrics.grpc)
+    counts = etcd_metrics.grpc = GrpcCounts(methods)
+    http1 = Http1(methods, backend, HttpFacts(backend, keeper), http1_settings, counts.by_path.__getitem__)
+    return EtcdDoor(door_settings, backend, methods, http1, schedule_flush, counts)
 
 
 async def _every_second(worker: Worker, etcd_metrics: EtcdMetrics) -> None:

@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from oarlock.gateway.json.values import ValueSplitter, ValueTooLongError
@@ -48,6 +48,7 @@ def test_a_long_value_is_refused_however_it_comes(size: int) -> None:
 OBJECTS = st.dictionaries(st.text(max_size=5), st.recursive(st.text(max_size=5), st.lists, max_leaves=5), max_size=3)
 
 
+@settings(max_examples=50, deadline=None, derandomize=True)
 @given(objects=st.lists(OBJECTS, max_size=5), size=st.integers(1, 20))
 def test_any_objects_are_told_apart(objects: list[dict[str, Any]], size: int) -> None:
     stream = "\n ".join(map(json.dumps, objects)).encode()
@@ -56,6 +57,7 @@ def test_any_objects_are_told_apart(objects: list[dict[str, Any]], size: int) ->
     assert rest == b""
 
 
+@settings(max_examples=50, deadline=None, derandomize=True)
 @given(parts=st.lists(st.binary(max_size=30) | st.text('{}[]"\\ x', max_size=30).map(str.encode)))
 def test_any_bytes_are_cut_and_none_is_lost(parts: list[bytes]) -> None:
     values, rest = split(*parts, max_bytes=10_000)

@@ -12,7 +12,7 @@ from urllib.request import urlopen
 import pytest
 
 import oarlock
-from tests.server import Server
+from tests.server import Server, wait_until
 
 TIMEOUT_S = 60.0
 
@@ -85,6 +85,17 @@ def test_metrics_are_those_of_all_processes(shared_server: Server) -> None:
     with urlopen(shared_server.client_url + "/metrics", timeout=TIMEOUT_S) as answer:
         names = {line.split(b"{")[0].split(b" ")[0] for line in answer if not line.startswith(b"#")}
     assert {b"oarlock_entries_applied_total", b"etcd_server_has_leader"} <= names
+
+
+def test_calls_count_as_those_of_grpc(shared_server: Server, connection: HTTPConnection) -> None:
+    def handled() -> float:
+        with urlopen(shared_server.client_url + "/metrics", timeout=TIMEOUT_S) as answer:
+            lines = [line for line in answer if line.startswith(b"grpc_server_handled_total")]
+        return sum(float(line.split()[-1]) for line in lines if b'"AuthStatus"' in line and b'"OK"' in line)
+
+    before = handled()
+    call(connection, "/v3/auth/status", {})
+    wait_until(lambda: handled() == before + 1, TIMEOUT_S, "a call in the metrics")
 
 
 def test_a_stop_ends_watches_and_does_not_wait_for_them(server: Server) -> None:
