@@ -303,7 +303,7 @@ BODIES = st.lists(st.binary(max_size=8) | PIECES, max_size=12)
 ALL_PATHS = st.sampled_from(sorted(routes()))
 
 
-@settings(max_examples=300, deadline=None, derandomize=True)
+@settings(max_examples=150, deadline=None, derandomize=True)
 @given(path=ALL_PATHS, parts=BODIES)
 def test_any_bytes_get_an_answer_in_json(path: str, parts: list[bytes]) -> None:
     sink = run(path, *parts, headers={"grpc-timeout": "1m"})

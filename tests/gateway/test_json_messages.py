@@ -145,7 +145,7 @@ def values_of(field: Any, depth: int) -> st.SearchStrategy[Any]:
 KINDS = sorted({kind for route in routes().values() for kind in (route.request, route.response)}, key=str)
 
 
-@settings(max_examples=150, deadline=None, derandomize=True)
+@settings(max_examples=80, deadline=None, derandomize=True)
 @given(data=st.data())
 def test_any_message_survives_the_way_there_and_back_and_is_what_protobuf_writes(data: st.DataObject) -> None:
     message = data.draw(st.sampled_from(KINDS).flatmap(messages))
