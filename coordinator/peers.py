@@ -15,7 +15,6 @@ and so is everything else that is sent here. A queue never holds frames for a me
 
 from __future__ import annotations
 
-import socket
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -33,7 +32,8 @@ from oarlock.wire import metrics
 from oarlock.wire.errors import ConfigurationError, ProtocolError
 from oarlock.wire.frames import MAX_FRAME_BYTES
 from oarlock.wire.logs import get_logger
-from oarlock.wire.sockets import bind_shared, is_readable, split_endpoint
+from oarlock.wire.sockets import bind_shared, is_readable
+from oarlock.wire.taken_ports import refuse_if_taken
 
 log = get_logger(__name__)
 
@@ -55,8 +55,6 @@ RECONNECT_MS: Final = (50, 500)
 """First and longest pause between two tries to connect: a member that comes back is met within half a second."""
 HEARTBEAT_MS: Final = (1000, 3000)
 """ZMTP heartbeats: how often, and after what silence a connection is given up: for machines that vanish."""
-PROBE_S: Final = 0.5
-"""How long a look whether somebody listens on our port may take."""
 LINGER_MS: Final = 500
 """What was sent to a member just before it was let go may still leave: the news of its removal."""
 
@@ -307,18 +305,9 @@ def _bind(context: zmq.Context[zmq.Socket[bytes]], urls: Sequence[str]) -> zmq.S
     inbox.setsockopt(zmq.HEARTBEAT_TIMEOUT, HEARTBEAT_MS[1])
     try:
         for url in urls:
-            _refuse_if_taken(url)
+            refuse_if_taken(url)
             bind_shared(inbox, url)
     except ConfigurationError as problem:
         inbox.close(0)
         raise ConfigurationError(f"listen-peer-urls: {problem.message}") from problem
     return inbox
-
-
-def _refuse_if_taken(url: str) -> None:
-    """Two members on one port would each get half of the other's mail: a shared port does not say so by itself."""
-    host, port = split_endpoint(url)
-    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
-        probe.settimeout(PROBE_S)
-        if probe.connect_ex((host or "127.0.0.1", port)) == 0:
-            raise ConfigurationError(f"{url}: somebody listens there already")

@@ -50,7 +50,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Codes are etcd's: 0 after an orderly stop, 2 for a command line that cannot be understood, 1 for anything else that
     keeps it from starting; and 78 where it ended because no restart can help.
     """
-    logs.configure("supervisor", format="etcd")
     try:
         flags = parse(sys.argv[1:] if arguments is None else arguments)
         if "help" in flags:
@@ -67,6 +66,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(problem.message, _USAGE, sep="\n", file=sys.stderr, end="")
         return EXIT_USAGE
     except ConfigurationError as problem:
+        logs.configure("supervisor", format="etcd")
         log.error("failed to verify flags", error=problem.message)
         return EXIT_FAILED
 

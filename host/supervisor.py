@@ -24,7 +24,9 @@ from oarlock.host.settings import Settings
 from oarlock.host.spawn import Program, Surroundings, programs
 from oarlock.host.watchdog import CHECK_INTERVAL_S
 from oarlock.wire import logs
+from oarlock.wire.errors import ConfigurationError
 from oarlock.wire.process import EXIT_FATAL
+from oarlock.wire.taken_ports import refuse_if_taken
 
 if TYPE_CHECKING:
     from oarlock.host.http import HttpServer
@@ -54,6 +56,8 @@ def run(settings: Settings, children: Sequence[Program] | None = None) -> int:
     logs.configure("supervisor", level=settings.log_level, format=settings.log_format)
     directory = data_directory.claim(Path(settings.data_dir))
     try:
+        if children is None:
+            _refuse_taken_ports(settings)
         if settings.join:
             from oarlock.host import join  # with the client: only who joins pays
 
@@ -63,6 +67,20 @@ def run(settings: Settings, children: Sequence[Program] | None = None) -> int:
         return asyncio.run(_serve(surroundings, children or programs(settings), notifier))
     finally:
         directory.lock.release()
+
+
+def _refuse_taken_ports(settings: Settings) -> None:
+    """Workers share their ports, and would share them with another server as well."""
+    for flag, urls in (
+        ("listen-client-urls", settings.listen_client_urls),
+        ("listen-native-urls", settings.listen_native_urls),
+        ("listen-watch-urls", settings.listen_watch_urls),
+    ):
+        for url in urls:
+            try:
+                refuse_if_taken(url)
+            except ConfigurationError as problem:
+                raise ConfigurationError(f"{flag}: {problem.message}") from problem
 
 
 async def _serve(surroundings: Surroundings, children: Sequence[Program], notifier: Notifier) -> int:

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
+import socket
 import subprocess
 import sys
+import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -178,6 +181,44 @@ class Launched:
             port.release()
 
 
+ON_DASHBOARDS = {
+    "etcd_cluster_version",
+    "etcd_disk_backend_commit_duration_seconds_bucket",
+    "etcd_disk_wal_fsync_duration_seconds_bucket",
+    "etcd_mvcc_db_total_size_in_bytes",
+    "etcd_mvcc_db_total_size_in_use_in_bytes",
+    "etcd_network_client_grpc_received_bytes_total",
+    "etcd_network_client_grpc_sent_bytes_total",
+    "etcd_server_has_leader",
+    "etcd_server_leader_changes_seen_total",
+    "etcd_server_proposals_applied_total",
+    "etcd_server_proposals_committed_total",
+    "etcd_server_proposals_failed_total",
+    "etcd_server_proposals_pending",
+    "etcd_server_quota_backend_bytes",
+    "grpc_server_handled_total",
+    "grpc_server_started_total",
+    "process_resident_memory_bytes",
+}
+"""What dashboards and alerts of etcd ask a member that is alone for."""
+
+
+def metric_names(server: Launched) -> set[str]:
+    with urllib.request.urlopen(f"{server.client_url}/metrics", timeout=COMMAND_TIMEOUT_S) as answer:
+        return set(re.findall(r"^(\w+)[{ ]", answer.read().decode(), re.MULTILINE))
+
+
+def test_a_port_that_another_server_has_is_refused(tmp_path: Path) -> None:
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        url = f"http://127.0.0.1:{other.getsockname()[1]}"
+        command = [PROGRAM, "--listen-client-urls", url, "--advertise-client-urls", url, "--data-dir", tmp_path / "d"]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=COMMAND_TIMEOUT_S, check=False)
+    assert done.returncode == EXIT_FAILED
+    assert f"listen-client-urls: {url}: somebody listens there already" in done.stderr
+
+
 @pytest.fixture
 def two(tmp_path: Path) -> Iterator[list[Launched]]:
     servers = [Launched(tmp_path, name) for name in ("m1", "m2")]
@@ -195,5 +236,7 @@ def test_two_on_one_host_are_two_etcds_for_etcdctl(two: list[Launched]) -> None:
     assert two[0].etcdctl("member", "list").endswith(f", m1, {two[0].peer_url}, {two[0].client_url}, false\n")
     ignored = [line["flags"] for line in two[0].lines() if line["msg"] == "flags without a meaning here are ignored"]
     assert ignored == [["max-wals"]]
+    names = metric_names(two[0])
+    assert names >= ON_DASHBOARDS, ON_DASHBOARDS - names
     two[0].process.send_signal(signal.SIGTERM)
     assert two[0].process.wait(STOP_TIMEOUT_S) == 0
