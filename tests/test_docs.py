@@ -56,7 +56,7 @@ def test_every_dependency_has_its_reason() -> None:
     extras = declared["optional-dependencies"]
     assert isinstance(extras, dict)
     requirements = [*declared["dependencies"], *extras["test"], *extras["dev"]]  # type: ignore[misc]
-    assert explained - {"package"} == {re.split(r"[<>=~]", requirement)[0] for requirement in requirements}
+    assert explained - {"package"} == {re.split(r"[<>=~\[]", requirement)[0] for requirement in requirements}
 
 
 def test_the_version_is_one() -> None:
