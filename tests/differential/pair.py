@@ -13,7 +13,7 @@ from tests.differential.calls import ANSWER_S, Outcome, request
 from tests.differential.servers import Side
 from tests.server import wait_until
 
-FROM_FIRST_KEY = {"key": b"\0", "range_end": b"\0"}
+FROM_FIRST_KEY: Final[dict[str, Any]] = {"key": b"\0", "range_end": b"\0"}
 """All keys there are."""
 REFUSALS_OF_A_BRANCH: Final = frozenset(
     {

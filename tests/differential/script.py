@@ -87,17 +87,20 @@ class Session:
     Attributes:
         revision: of the store when it begins.
         directory: for files.
+        other: address of the other server.
     """
 
     side: Side
     revision: int
     directory: Path
+    other: str = ""
     _variables: dict[str, str] = field(default_factory=dict)
     ids: dict[str | int, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.ids = dict(self.side.ids) | {str(self.directory): "<directory>"}
-        self._variables = {"MEMBER": f"{self.side.member_id:x}", "DIR": str(self.directory)}
+        self._variables = {"MEMBER": f"{self.side.member_id:x}", "OTHER": self.other}
+        self._variables["DIR"] = str(self.directory)
 
     def run(self, line: Line, output_format: str) -> Ended:
         """Runs a command, and remembers what it grants."""

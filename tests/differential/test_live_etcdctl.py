@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.differential.calls import request
 from tests.differential.pair import Pair
 from tests.differential.printed import alike
 from tests.differential.script import ENDS_S, Ended, Session
@@ -73,7 +74,8 @@ class Twins:
 @pytest.fixture
 def sessions(pair: Pair, tmp_path: Path) -> list[Session]:
     revision = pair.begin()
-    return [Session(side, revision, tmp_path) for side in pair.sides]
+    pairs = zip(pair.sides, reversed(pair.sides), strict=True)
+    return [Session(side, revision, tmp_path, other.endpoint) for side, other in pairs]
 
 
 @contextlib.contextmanager
@@ -138,3 +140,16 @@ def test_a_keepalive_ends_alike_with_its_lease(pair: Pair, sessions: list[Sessio
         keepalive.read(2)
         pair.same("Lease/LeaseRevoke", ID=11)
         keepalive.end_alike()
+
+
+def test_keys_are_moved_from_etcd_to_oarlock(pair: Pair, sessions: list[Session]) -> None:
+    pair.etcd.caller.call("KV/Put", request("KV/Put", key=b"s/1", value=b"before"))
+    with running(sessions[:1], "make-mirror --prefix s/ {OTHER}") as mirror:
+        pair.until_keys(b"s/", 1)
+        pair.etcd.caller.call("KV/Put", request("KV/Put", key=b"s/2", value=b"meanwhile"))
+        pair.until_keys(b"s/", 2)
+        pair.etcd.caller.call("KV/DeleteRange", request("KV/DeleteRange", key=b"s/1"))
+        pair.until_keys(b"s/", 1)
+        mirror.interrupt()
+    moved = pair.oarlock.caller.call("KV/Range", request("KV/Range", key=b"s/2")).answers[0]
+    assert moved.kvs[0].value == b"meanwhile"  # type: ignore[attr-defined]

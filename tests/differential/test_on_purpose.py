@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import grpc
 import pytest
 
 from oarlock.gateway.proto import rpc_pb2
-from tests.differential.calls import Caller, Outcome, request
+from tests.differential.calls import ANSWER_S, Caller, Outcome, request
 from tests.differential.pair import FROM_FIRST_KEY, Pair
 from tests.differential.watching import WatchPair
 
@@ -76,3 +77,9 @@ def test_progress_is_told_only_behind_all_events(pair: Pair) -> None:
         assert ours.heard()[-1][0][1]["header"]["revision"] == last + 1
     finally:
         watches.close()
+
+
+def test_a_token_is_ignored_while_authentication_is_off(pair: Pair) -> None:
+    with grpc.insecure_channel(pair.oarlock.endpoint) as channel:
+        asked = channel.unary_unary("/etcdserverpb.KV/Range")
+        assert asked(b"\x0a\x01a", ANSWER_S, metadata=(("token", "nonsense"),))
