@@ -17,6 +17,7 @@ from oarlock.gateway.proto.election_pb2 import (
 from oarlock.gateway.service import Backend, Exchange, is_error
 from oarlock.gateway.services.candidates import Candidate
 from oarlock.gateway.services.key_values import encoded
+from oarlock.gateway.services.leader_guard import LeaderGuard
 from oarlock.gateway.services.observer import Observer
 from oarlock.gateway.services.recipes import Room, ensure_lease, first_below, plain_error, while_created_at
 from oarlock.wire.operations import Op
@@ -49,6 +50,7 @@ class ElectionService:
     def __init__(self, backend: Backend) -> None:
         self._backend = backend
         self.room = Room()
+        self._guard = LeaderGuard(backend)
 
     def campaign(self, exchange: Exchange, message: bytes) -> None:
         """Election.Campaign: answers when the lease leads. A lease that is in the race already gets the new value.
@@ -133,7 +135,8 @@ class ElectionService:
         Raises:
             OverloadedError: too many observe.
         """
-        Observer(self._backend, self.room, exchange, LeaderRequest.FromString(message).name).start()
+        name = LeaderRequest.FromString(message).name
+        Observer(self._backend, self.room, self._guard, exchange, name).start()
 
     def _end(self, exchange: Exchange, item: Any, body: Callable[[], bytes] = bytes) -> None:
         """Ends a call with a header and ``body``, or with the error that ``item`` carries."""

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 from oarlock.gateway.grpc.requests import Method
-from oarlock.gateway.grpc.status import Status
+from oarlock.gateway.grpc.status import OK, Status
 from oarlock.gateway.proto.rpc_pb2 import (
     LeaseGrantRequest,
     LeaseGrantResponse,
@@ -21,6 +21,7 @@ from oarlock.gateway.proto.rpc_pb2 import (
     LeaseTimeToLiveResponse,
 )
 from oarlock.gateway.service import Backend, Exchange, ask, is_error, status_of
+from oarlock.gateway.services.leader_guard import LeaderGuard
 from oarlock.wire.errors import Code
 from oarlock.wire.operations import Op
 
@@ -45,6 +46,7 @@ class LeaseService:
 
     def __init__(self, backend: Backend) -> None:
         self._backend = backend
+        self._guard = LeaderGuard(backend)
 
     def grant(self, exchange: Exchange, message: bytes) -> None:
         """Lease.LeaseGrant."""
@@ -87,7 +89,7 @@ class LeaseService:
 
     def keep_alive(self, exchange: Exchange) -> None:
         """Lease.LeaseKeepAlive."""
-        KeepAliveStream(self._backend, exchange)
+        KeepAliveStream(self._backend, self._guard, exchange)
 
 
 class KeepAliveStream:
@@ -95,27 +97,46 @@ class KeepAliveStream:
 
     Invariant: ``_unanswered`` holds a place for every keepalive whose answer has not been sent, in the order of their
     arrival; a place is empty until its answer is there.
+
+    Args:
+        backend: takes the keepalives.
+        guard: ends the stream when the leader is lost.
+        exchange: the call; the stream sets its callbacks.
     """
 
-    def __init__(self, backend: Backend, exchange: Exchange) -> None:
+    def __init__(self, backend: Backend, guard: LeaderGuard, exchange: Exchange) -> None:
         self._backend = backend
+        self._guard = guard
         self._exchange = exchange
         self._unanswered: deque[list[bytes]] = deque()
         self._all_asked = False
         exchange.on_message = self._ask
         exchange.on_requests_ended = self._end
+        exchange.on_ended = self._forget
+        guard.add(exchange, self._finish)
+
+    def _forget(self, status: Status) -> None:
+        self._guard.remove(self._exchange)
+
+    def _finish(self, status: Status = OK) -> None:
+        self._guard.remove(self._exchange)
+        self._exchange.finish(status)
 
     def _ask(self, message: bytes) -> None:
-        lease_id = LeaseKeepAliveRequest.FromString(message).ID
+        try:
+            lease_id = LeaseKeepAliveRequest.FromString(message).ID
+        except Exception:  # whoever called ends the call
+            self._guard.remove(self._exchange)
+            raise
         if len(self._unanswered) >= MAX_UNANSWERED:
-            self._exchange.finish(Status(Code.RESOURCE_EXHAUSTED, "etcdserver: too many requests"))
+            self._finish(Status(Code.RESOURCE_EXHAUSTED, "etcdserver: too many requests"))
             return
         place: list[bytes] = []
         self._unanswered.append(place)
 
         def done(item: Any) -> None:
             if is_error(item):
-                self._exchange.finish(status_of(item))
+                self._finish(status_of(item))
                 return
             response = LeaseKeepAliveResponse(ID=lease_id, TTL=item[2]).SerializeToString()
             place.append(self._backend.header_field(item[1]) + response)
@@ -127,7 +148,7 @@ class KeepAliveStream:
         while self._unanswered and self._unanswered[0]:
             self._exchange.send(self._unanswered.popleft()[0])
         if self._all_asked and not self._unanswered:
-            self._exchange.finish()
+            self._finish()
 
     def _end(self) -> None:
         self._all_asked = True

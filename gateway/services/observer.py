@@ -8,6 +8,7 @@ from oarlock.gateway.grpc.status import Status
 from oarlock.gateway.service import Backend, Exchange, Timer, is_error
 from oarlock.gateway.services.follower import Follower
 from oarlock.gateway.services.key_values import encoded
+from oarlock.gateway.services.leader_guard import LeaderGuard
 from oarlock.gateway.services.recipes import Room, first_below, plain_error
 from oarlock.wire.errors import Code, OarlockError
 from oarlock.wire.operations import Event, EventType, KeyValue, prefix_end
@@ -25,6 +26,7 @@ class Observer:
 
     Args:
         backend, room: of the service.
+        guard: ends the stream when the leader is lost.
         exchange: the call; owned from now on.
         name: of the election.
 
@@ -32,9 +34,10 @@ class Observer:
         OverloadedError: too many calls wait.
     """
 
-    def __init__(self, backend: Backend, room: Room, exchange: Exchange, name: bytes) -> None:
+    def __init__(self, backend: Backend, room: Room, guard: LeaderGuard, exchange: Exchange, name: bytes) -> None:
         self._backend = backend
         self._room = room
+        self._guard = guard
         self._exchange = exchange
         self._prefix = name + b"/"
         self._follower: Follower | None = None
@@ -44,6 +47,7 @@ class Observer:
         room.enter()
         exchange.on_ended = self._end
         exchange.on_drained = self._resume
+        guard.add(exchange, self._finish)
 
     def start(self) -> None:
         """Asks who leads."""
@@ -114,11 +118,15 @@ class Observer:
 
     def _fail(self, text: str) -> None:
         if not self._is_ended:
-            self._end()
-            self._exchange.finish(plain_error(text))
+            self._finish(plain_error(text))
+
+    def _finish(self, status: Status) -> None:
+        self._end()
+        self._exchange.finish(status)
 
     def _end(self, status: Status | None = None) -> None:
         self._is_ended = True
+        self._guard.remove(self._exchange)
         self._stop_following()
         if self._timer is not None:
             self._timer.cancel()
