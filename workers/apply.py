@@ -32,6 +32,7 @@ from oarlock.wire.members import Attributes, Members
 from oarlock.wire.operations import Event, EventType, Op
 from oarlock.workers import writes
 from oarlock.workers.alarms import Alarms
+from oarlock.workers.operation_counts import OPERATIONS
 from oarlock.workers.outcomes import MAX_OUTCOME_BYTES, OUTCOME_WINDOW, Client, ClientOutcomes, outcome_of, reply_of
 from oarlock.workers.steps import run
 from oarlock.workers.transactions import transaction_steps
@@ -307,6 +308,8 @@ class _BatchRun:
                 self._alarms.check(operation, request[2:])
             if operation == _PUT and len(request) == _PLAIN_PUT_LENGTH:
                 view.put(request[2], request[3], 0)
+                OPERATIONS.puts += 1
+                OPERATIONS.put_bytes += len(request[2]) + len(request[3])
                 return [request[0], view.finish_operation(), None]
             result = _HANDLERS[operation](self, request[2:], with_reads)
             return [request[0], view.finish_operation(), result]
