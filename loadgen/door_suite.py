@@ -6,6 +6,7 @@ arguments: puts and both kinds of reads by 1, 100 and 1,000 clients, who share 1
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
@@ -15,11 +16,13 @@ from typing import Any, Final
 import click
 
 from oarlock.loadgen.compare_suite import Settings, comparison_options, in_a_directory, settings_of, tell
-from oarlock.loadgen.comparison import OURS, THEIRS, Contender, Sample, Task, compare
+from oarlock.loadgen.comparison import OURS, THEIRS, Comparison, Contender, Sample, Task, compare
 from oarlock.loadgen.etcd_benchmark import EtcdBenchmark, benchmark_version, build_benchmark
 from oarlock.loadgen.figures import document, save
+from oarlock.loadgen.idle_door import idle_rows
+from oarlock.loadgen.measurements import Row
 from oarlock.loadgen.own_etcd import own_etcd
-from oarlock.loadgen.own_server import cpu_s_of, free_ports, own_server, tree_of
+from oarlock.loadgen.own_server import cpu_s_of, free_ports, own_server, tree_of, usage_of
 
 CLIENTS: Final = ((1, 1), (100, 1), (100, 10), (100, 100), (1000, 1), (1000, 10), (1000, 100))
 """Clients, each with one request in flight, and the connections that they share."""
@@ -27,6 +30,8 @@ WATCHERS: Final = 900
 WATCH_CONNECTIONS: Final = 10
 FIRST_REQUESTS: Final = 1000
 """By as many requests is it found out how many fill the time; for fewer the tool tells no 99th percentile."""
+IDLE_LOOK_S: Final = 10.0
+"""How long the processor time of idle clients is looked at."""
 FIRST_PUTS: Final = 20
 """The same of a watched key."""
 
@@ -112,6 +117,30 @@ async def door_sides(
         yield contenders
 
 
+async def idle_clients(directory: Path, arguments: Sequence[str], etcd: Path | None, count: int) -> list[Row]:
+    """What ``count`` connections and watches cost that do nothing, on servers that serve nobody else.
+
+    Args:
+        directory: for their data; must exist.
+        arguments, etcd: as in ``door_sides``.
+        count: of each.
+
+    Raises:
+        RuntimeError: a server did not start, or refused a client.
+    """
+    tell(f"idle: {count:,} connections and watches")
+    with tempfile.TemporaryDirectory(dir=directory) as place:
+        endpoint = f"127.0.0.1:{free_ports(1)[0]}"
+        door = ["--listen-client-urls", f"http://{endpoint}"]
+        async with own_server(Path(place), [*door, *arguments]) as server:
+            rows = await idle_rows(OURS, endpoint, server.usage, count, IDLE_LOOK_S)
+        if etcd is not None:
+            async with own_etcd(Path(place), 1, etcd) as theirs:
+                pid = theirs.members[0].process.pid
+                rows += await idle_rows(THEIRS, theirs.endpoints[0], lambda: usage_of(pid), count, IDLE_LOOK_S)
+    return rows
+
+
 def chosen(words: Sequence[str]) -> list[Task]:
     """The tasks whose name has each of ``words``.
 
@@ -126,16 +155,23 @@ def chosen(words: Sequence[str]) -> list[Task]:
 
 @click.command()
 @click.argument("words", nargs=-1)
+@click.option("--idle", default=10_000, show_default=True, type=click.IntRange(0), help="Idle clients; 0: none.")
 @comparison_options(rounds=3, seconds=2.0, serve="--workers 2", output="build/etcd", connections=None)
-def main(words: tuple[str, ...], directory: Path | None, output: str, **options: Any) -> None:
-    """Compare the etcd front door with etcd, by its own tool: all loads, or those with all WORDS in their names."""
+def main(words: tuple[str, ...], idle: int, directory: Path | None, output: str, **options: Any) -> None:
+    """Compare the etcd front door with etcd, by its own tool: all loads and idle clients, or the loads with all WORDS
+    in their names, or "idle" clients alone."""
 
     async def work(place: Path) -> dict[str, Any]:
         settings: Settings = settings_of(options)
         machine = settings.machine(place) | {"benchmark": f"etcd's own, {benchmark_version()}"}
-        async with door_sides(place, settings.serve, settings.etcd) as contenders:
-            compared = await compare(contenders, chosen(words), settings.rounds, settings.seconds, tell)
-        return document("etcd", machine, [], compared)
+        rows: list[Row] = []
+        if idle and words in ((), ("idle",)):
+            rows = await idle_clients(place, settings.serve, settings.etcd, idle)
+        compared: list[Comparison] = []
+        if words != ("idle",):
+            async with door_sides(place, settings.serve, settings.etcd) as contenders:
+                compared = await compare(contenders, chosen(words), settings.rounds, settings.seconds, tell)
+        return document("etcd", machine, rows, compared)
 
     click.echo(save(in_a_directory(work, directory), Path(output)))
 

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from math import ceil
-from typing import Final
+from typing import Any, Final
 
 _KEPT_BITS: Final = 8
 _BUCKETS_AN_OCTAVE: Final = 1 << (_KEPT_BITS - 1)
@@ -118,6 +118,25 @@ class Histogram:
     def buckets(self) -> Iterator[tuple[int, int]]:
         """(middle in ns, count) of every bucket that is not empty, ascending."""
         return ((middle_of(bucket), count) for bucket, count in enumerate(self._buckets) if count)
+
+    def counts(self) -> list[int]:
+        """A copy of the count of every bucket, for the difference between two instants."""
+        return self._buckets.copy()
+
+    def to_wire(self) -> list[Any]:
+        """Plain values, ready for msgpack or JSON: only buckets that are not empty."""
+        filled = [[bucket, count] for bucket, count in enumerate(self._buckets) if count]
+        return [self.total_ns, self.lowest_ns, self.highest_ns, filled]
+
+    @classmethod
+    def from_wire(cls, values: list[Any]) -> Histogram:
+        """What ``to_wire`` gave."""
+        histogram = cls()
+        histogram.total_ns, histogram.lowest_ns, histogram.highest_ns, filled = values
+        for bucket, count in filled:
+            histogram._buckets[bucket] = count
+            histogram.count += count
+        return histogram
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Histogram):

@@ -96,12 +96,17 @@ class OwnServer:
 
     def usage(self) -> Usage:
         """What the server uses at this moment."""
-        processes = tree_of(self.process.pid)
-        pss_bytes = 0
-        for process in processes:
-            with suppress(psutil.NoSuchProcess):
-                pss_bytes += process.memory_full_info().pss
-        return Usage(cpu_s_of(processes), pss_bytes, len(processes))
+        return usage_of(self.process.pid)
+
+
+def usage_of(pid: int) -> Usage:
+    """What a process, and all that it started, use at this moment."""
+    processes = tree_of(pid)
+    pss_bytes = 0
+    for process in processes:
+        with suppress(psutil.NoSuchProcess):
+            pss_bytes += process.memory_full_info().pss
+    return Usage(cpu_s_of(processes), pss_bytes, len(processes))
 
 
 def tree_of(pid: int) -> list[psutil.Process]:
