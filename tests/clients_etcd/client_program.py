@@ -47,8 +47,9 @@ def run_program(
             watchdog.cancel()
             process.kill()
     assert not failures, "\n".join(failures)
-    assert process.returncode == 0, f"{command} ended with {process.returncode}: {complaints.last_words()}"
-    assert passed, f"{command} ran no scenario"
+    ended = f"{command} ended with {process.returncode} after {passed}: {complaints.last_words()}"
+    assert process.returncode == 0, ended
+    assert passed, ended
     return passed
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import pwd
 import random
 import shutil
 import socket
@@ -21,6 +22,8 @@ from tests.clients_etcd.servers import EtcdServer
 
 PROGRAMS = ("initdb", "pg_basebackup", "pg_ctl", "pg_isready", "pg_rewind", "postgres")
 SCOPE = "cluster"
+USER = "nobody"
+"""Whom the nodes run as where the tests run as root."""
 PORTS = range(20_000, 30_000)
 """Below those that Linux gives to whoever asks for any."""
 TTL_S = 20
@@ -46,10 +49,14 @@ def as_a_user() -> list[str] | None:
     """
     if os.geteuid() != 0:
         return []
-    if not shutil.which("setpriv"):
-        return None
+    user = pwd.getpwnam(USER)
     files = ("--inh-caps", "+dac_override", "--ambient-caps", "+dac_override")
-    return ["setpriv", "--reuid", "nobody", "--regid", "nogroup", "--clear-groups", *files]
+    enter = ["setpriv", "--reuid", str(user.pw_uid), "--regid", str(user.pw_gid), "--clear-groups", *files]
+    try:
+        allowed = subprocess.run([*enter, sys.executable, "-c", ""], capture_output=True, timeout=STOP_S, check=False)
+    except FileNotFoundError:
+        return None
+    return enter if allowed.returncode == 0 else None
 
 
 def free_port() -> int:

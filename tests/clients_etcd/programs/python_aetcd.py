@@ -12,6 +12,8 @@ import aetcd
 from scenarios import LOOK_S, PATIENCE_S, restart_server, run
 
 PORT = int(sys.argv[1])
+ATTEMPT_S = 5.0
+"""For one attempt to watch again: the client may lose it among what its broken stream leaves."""
 
 
 def scenario(body: Callable[[aetcd.Client], Awaitable[None]]) -> Callable[[], None]:
@@ -101,7 +103,8 @@ async def watch_again(client: aetcd.Client, key: bytes, revision: int) -> aetcd.
     """The watch, as soon as the client has a connection."""
     while True:
         try:
-            return await client.watch(key, start_revision=revision)
+            async with asyncio.timeout(ATTEMPT_S):
+                return await client.watch(key, start_revision=revision)
         except Exception:
             await asyncio.sleep(LOOK_S)
 

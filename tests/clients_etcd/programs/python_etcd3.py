@@ -16,6 +16,8 @@ from typing import Any
 from scenarios import PATIENCE_S, eventually, restart_server, run
 
 PORT, PACKAGE = int(sys.argv[1]), sys.argv[2]
+ATTEMPT_S = 5.0
+"""For one attempt to watch again: the client may lose it among what its broken stream leaves."""
 etcd3 = import_module(PACKAGE)
 client = etcd3.client(host="127.0.0.1", port=PORT, timeout=PATIENCE_S)
 txn = client.transactions
@@ -86,15 +88,17 @@ def watch_callbacks_see_every_change() -> None:
 
 
 def watches_go_on_after_a_restart() -> None:
+    watching = etcd3.client(host="127.0.0.1", port=PORT, timeout=ATTEMPT_S)
     responses: queue.Queue[Any] = queue.Queue()
-    client.add_watch_callback(key("restart"), responses.put)
+    watching.add_watch_callback(key("restart"), responses.put)
     client.put(key("restart"), "before")
     (before,) = events_of(responses, 1)
     restart_server()
     assert isinstance(responses.get(timeout=PATIENCE_S), Exception)
-    resume(lambda: client.add_watch_callback(key("restart"), responses.put, start_revision=before.mod_revision))
-    client.put(key("restart"), "after")
+    resume(lambda: watching.add_watch_callback(key("restart"), responses.put, start_revision=before.mod_revision))
+    resume(lambda: client.put(key("restart"), "after"))
     assert [event.value for event in events_of(responses, 2)] == [b"before", b"after"]
+    watching.close()
 
 
 def a_watch_from_a_compacted_revision_is_told_so() -> None:
@@ -170,17 +174,17 @@ def events_of(responses: queue.Queue[Any], count: int) -> list[Any]:
     return events
 
 
-def resume(watch: Callable[[], object]) -> None:
-    """Watches again as soon as the client has a connection."""
+def resume(call: Callable[[], object]) -> None:
+    """Makes a call as soon as the client has a connection."""
 
-    def is_watching() -> bool:
+    def succeeds() -> bool:
         try:
-            watch()
+            call()
         except Exception:
             return False
         return True
 
-    eventually(is_watching)
+    eventually(succeeds)
 
 
 if __name__ == "__main__":
