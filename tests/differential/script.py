@@ -3,7 +3,7 @@
 A line is a command. Before it may stand, in this order:
 
 - ``NAME =``: what the command prints tells of a lease; ``{NAME}`` is its id from then on.
-- ``*`` or ``[json fields]``: the command runs once in each output format, or in these; otherwise in the simple one.
+- ``*`` or ``[json fields]``: the command runs once in each of `FORMATS`, or in these; otherwise in the simple one.
 - ``3>``: it does not end by itself: it is interrupted once it has printed that many lines.
 
 After it may stand ``<<``: the lines up to one that is a single ``.`` are its standard input. ``{REV}``, ``{REV+2}``
@@ -27,7 +27,8 @@ from typing import Final, NamedTuple
 from oarlock.loadgen.own_etcd import find_etcd
 from tests.differential.servers import Side
 
-FORMATS: Final = ("simple", "json", "fields", "table", "protobuf")
+FORMATS: Final = ("simple", "json", "fields", "protobuf")
+"""Those that most commands have; a table is asked for by name."""
 ENDS_S: Final = 60.0
 """How long a command may take on a busy machine."""
 _LINE: Final = re.compile(r"(?:(\w+) = )?(?:(\*)|\[([\w ]+)\])? *(?:(\d+)>)? *(.*)")

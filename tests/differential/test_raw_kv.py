@@ -11,7 +11,7 @@ from tests.differential.pair import FROM_FIRST_KEY, Pair
 from tests.differential.requests import LEASES, Step, at, steps
 
 CHECKS = [HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.function_scoped_fixture]
-SHORT = settings(derandomize=True, max_examples=60, database=None, suppress_health_check=CHECKS)
+SHORT = settings(derandomize=True, max_examples=40, database=None, suppress_health_check=CHECKS)
 LONG = settings(max_examples=3000, suppress_health_check=CHECKS)
 SEQUENCES = st.lists(steps, min_size=10, max_size=30)
 

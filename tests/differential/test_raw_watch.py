@@ -80,9 +80,9 @@ def run(pair: Pair, history: list[Step], compaction: int | None, steps: list[Any
     with contextlib.closing(WatchPair(pair)) as watches:
         for method, message in history:
             revision = _write(pair, method, message, revision)
-        compacted = max(at(request("KV/Compact", revision=compaction or 0), revision).revision, 0)
         if compaction is not None:
-            pair.same("KV/Compact", request("KV/Compact", revision=compacted))
+            pair.same("KV/Compact", at(request("KV/Compact", revision=compaction), revision))
+        compacted = pair.same("Maintenance/HashKV").answers[0].compact_revision
         for step, argument in steps:
             if step == "create":
                 create = at(argument, revision)
