@@ -1,6 +1,6 @@
 """Carries a load out over some lanes, each with a bounded number of requests in flight. Does no I/O itself.
 
-A lane is a client and its share of the figures. All lanes draw from one plan, so rate and total hold for the whole
+A lane is a client. All lanes draw from one plan, so rate and total hold for the whole
 load. The driver is told when time has passed (``advance``) and when a request has ended (the callback that it adds to
 what ``issue`` returned), and asks for nothing else: a test plays the network and the clock.
 
@@ -10,14 +10,13 @@ the end of one request is the time at which the next one is due.
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
 from functools import partial
-from itertools import islice
+from itertools import islice, repeat
 from typing import Any, Final, Protocol, TypeAlias
 
-from oarlock.loadgen.histogram import Histogram
+from oarlock.loadgen.outcome import REQUESTS, Outcome, Series
+from oarlock.loadgen.outcome import Figures as Figures  # where others have always found it
 from oarlock.wire.errors import OarlockError
 
 
@@ -41,45 +40,13 @@ MAX_IN_FLIGHT: Final = 100_000
 
 
 class Lane:
-    """One client's requests: what is in flight, and what came of the others."""
+    """One client's requests in flight."""
 
-    __slots__ = ("errors", "in_flight", "issue", "latencies")
+    __slots__ = ("in_flight", "issue")
 
     def __init__(self, issue: Issue) -> None:
         self.issue = issue
         self.in_flight = 0
-        self.latencies = Histogram()
-        """Of successful requests alone: a quick refusal must not make the server look fast."""
-        self.errors: Counter[str] = Counter()
-
-
-@dataclass(frozen=True, slots=True)
-class Figures:
-    """What came of a load.
-
-    Attributes:
-        seconds: from the start to the last end.
-        sent: requests issued.
-        latencies: of those that succeeded.
-        errors: how many failed, by the name of their error's class.
-        cpu_s: processor time that the load generator used itself.
-    """
-
-    seconds: float
-    sent: int
-    latencies: Histogram
-    errors: Counter[str]
-    cpu_s: float = 0.0
-
-    @property
-    def rate(self) -> float:
-        """Successful requests a second."""
-        return self.latencies.count / self.seconds if self.seconds > 0 else 0.0
-
-    @property
-    def generator_us(self) -> float:
-        """Processor time of the load generator for each request, in microseconds."""
-        return self.cpu_s / self.sent * 1e6 if self.sent else 0.0
 
 
 class Driver:
@@ -96,6 +63,7 @@ class Driver:
         total: requests in all; None for no end but ``stop``.
         clock: see Clock.
         finished: called when all is done.
+        kinds: of which kind each of ``requests`` is; each kind has a series of its own.
 
     Raises:
         ValueError: no lane, or ``in_flight`` or ``total`` out of their range.
@@ -111,6 +79,7 @@ class Driver:
         total: int | None,
         clock: Clock,
         finished: Callable[[], None],
+        kinds: Iterable[str] = repeat(REQUESTS),
     ) -> None:
         if not 1 <= in_flight <= MAX_IN_FLIGHT:
             raise ValueError(f"requests in flight must be 1 to {MAX_IN_FLIGHT} a client, not {in_flight}")
@@ -119,11 +88,12 @@ class Driver:
         self.lanes = [Lane(issue) for issue in issues]
         if not self.lanes:
             raise ValueError("a load needs a client at least")
-        self._plan = islice(zip(due, requests, strict=False), total)
+        self.series: dict[str, Series] = {}
+        self._plan = islice(zip(due, kinds, requests, strict=False), total)
         self._limit = in_flight
         self._clock = clock
         self._finished = finished
-        self._next: tuple[float, tuple[Any, ...]] | None = None
+        self._next: tuple[float, str, tuple[Any, ...]] | None = None
         self._start_ns = self._end_ns = clock()
         self.sent = 0
 
@@ -170,30 +140,32 @@ class Driver:
         """Sends the next request over ``lane`` if it is due: says whether it went out."""
         if self._next is None:
             return False
-        due_s, request = self._next
+        due_s, kind, request = self._next
         due_ns = self._start_ns + int(due_s * 1e9) if due_s else now_ns
         if due_ns > now_ns:
             return False
         self._next = next(self._plan, None)
         self.sent += 1
+        series = self.series.get(kind) or self.series.setdefault(kind, Series())
+        series.sent += 1
         try:
             pending = lane.issue(*request)
         except OarlockError as problem:  # full or closed: the lane rests until the next ``advance``
-            lane.errors[type(problem).__name__] += 1
+            series.errors[type(problem).__name__] += 1
             return False
         lane.in_flight += 1
-        pending.add_done_callback(partial(self._ended, lane, due_ns))
+        pending.add_done_callback(partial(self._ended, lane, series, due_ns))
         return True
 
-    def _ended(self, lane: Lane, due_ns: int, pending: Pending) -> None:
+    def _ended(self, lane: Lane, series: Series, due_ns: int, pending: Pending) -> None:
         """A request has ended: counts it, and sends the next one in its place."""
         self._end_ns = now_ns = self._clock()
         lane.in_flight -= 1
         error = pending.exception()
         if error is None:
-            lane.latencies.record(now_ns - due_ns)
+            series.latencies.record(now_ns - due_ns)
         else:
-            lane.errors[type(error).__name__] += 1
+            series.errors[type(error).__name__] += 1
         if not self._send_due(lane, now_ns) and self._next is None:
             self._finish_when_idle()
 
@@ -202,13 +174,14 @@ class Driver:
             finished, self._finished = self._finished, _nothing
             finished()
 
+    @property
+    def seconds(self) -> float:
+        """From the start to the last end so far."""
+        return (self._end_ns - self._start_ns) / 1e9
+
     def figures(self) -> Figures:
-        """What came of it so far."""
-        latencies, errors = Histogram(), Counter[str]()
-        for lane in self.lanes:
-            latencies.merge(lane.latencies)
-            errors.update(lane.errors)
-        return Figures((self._end_ns - self._start_ns) / 1e9, self.sent, latencies, errors)
+        """What came of it so far, all kinds together."""
+        return Outcome(self.seconds, series=self.series).figures()
 
 
 def _nothing() -> None:

@@ -6,16 +6,19 @@ import asyncio
 import gc
 import time
 from asyncio import Future
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from itertools import repeat
 from typing import Any, Final, TypeVar
 
 import uvloop
 
 from oarlock import aio
-from oarlock.loadgen.driver import Driver, Figures, Issue
+from oarlock.loadgen.driver import Driver, Issue
+from oarlock.loadgen.outcome import REQUESTS, Figures, Outcome
 from oarlock.loadgen.plan import due_times
+from oarlock.loadgen.timeline import Sampler
 from oarlock.loadgen.timer import Timer
 
 T = TypeVar("T")
@@ -49,6 +52,7 @@ class Load:
         duration_s: seconds after which no more is sent; None: until ``total``.
         rate: requests a second of all clients together (an open load); 0: as fast as answers come (a closed load).
         timeout_s: how long one request may take.
+        first_due_s: when the first request of an open load is due: shares of one load take turns.
 
     Raises:
         ValueError: neither ``total`` nor ``duration_s``, or figures out of their range.
@@ -61,6 +65,7 @@ class Load:
     duration_s: float | None = None
     rate: float = 0.0
     timeout_s: float = 5.0
+    first_due_s: float = 0.0
 
     def __post_init__(self) -> None:
         if not 1 <= self.clients <= MAX_CLIENTS:
@@ -102,35 +107,93 @@ async def press(
     progress: Progress = no_progress,
     stop: Future[Any] | None = None,
 ) -> Figures:
+    """As ``drive``, for one kind of request: tells the figures alone."""
+    return (await drive(load, issues, requests, progress, stop)).figures()
+
+
+async def drive(
+    load: Load,
+    issues: list[Issue],
+    requests: Iterator[tuple[Any, ...]],
+    progress: Progress = no_progress,
+    stop: Future[Any] | None = None,
+    kinds: Iterable[str] = repeat(REQUESTS),
+) -> Outcome:
     """Sends ``requests`` over ``issues`` as ``load`` says, or until ``stop`` is done, and waits for the last of them.
 
     Every request ends, at the latest by its time-out, and so does this.
+
+    Args:
+        load: how hard to press; its clients are those of ``issues``.
+        issues: how to send over each client.
+        requests: the arguments of each request.
+        progress: told a few times a second.
+        stop: done when no more is to be sent.
+        kinds: of which kind each request is: names of the outcome's series.
+
+    Raises:
+        ValueError: a figure is out of its range.
     """
     loop = asyncio.get_running_loop()
     over = asyncio.Event()
     driver = Driver(
         issues,
         requests,
-        due_times(load.rate),
+        due_times(load.rate, load.first_due_s),
         in_flight=load.in_flight,
         total=load.total,
         clock=time.perf_counter_ns,
         finished=over.set,
+        kinds=kinds,
     )
-    with _little_garbage(), _paced(driver, load.rate):
+    outcome = Outcome(series=driver.series)
+    samplers = _Samplers(outcome)
+    with _little_garbage(), _paced(driver, load.rate), _ended_by(driver, load.duration_s, stop):
         start_s, start_cpu_s = loop.time(), time.process_time()
         driver.start()
-        timer = loop.call_later(load.duration_s, driver.stop) if load.duration_s is not None else None
-        if stop is not None:
-            stop.add_done_callback(lambda _: driver.stop())
         while not over.is_set():
             await _wait(over, PROGRESS_S)
             driver.advance()
+            samplers.sample(loop.time() - start_s)
             progress(driver.ended, loop.time() - start_s)
+        outcome.cpu_s = time.process_time() - start_cpu_s
+    outcome.seconds = driver.seconds
+    return outcome
+
+
+class _Samplers:
+    """Keeps an outcome's timeline up to date with its series, which come as their first requests do."""
+
+    def __init__(self, outcome: Outcome) -> None:
+        self._outcome = outcome
+        self._samplers: dict[str, Sampler] = {}
+        self._last_s = 0.0
+
+    def sample(self, elapsed_s: float) -> None:
+        for name, series in self._outcome.series.items():
+            if name not in self._samplers:
+                self._samplers[name] = Sampler(self._outcome.timeline, series, self._last_s)
+            self._samplers[name].sample(elapsed_s)
+        self._last_s = elapsed_s
+
+
+@contextmanager
+def _ended_by(driver: Driver, duration_s: float | None, stop: Future[Any] | None) -> Iterator[None]:
+    """Stops the driver when the time is over, or ``stop`` is done."""
+    timer = asyncio.get_running_loop().call_later(duration_s, driver.stop) if duration_s is not None else None
+
+    def end(_: Future[Any]) -> None:
+        driver.stop()
+
+    if stop is not None:
+        stop.add_done_callback(end)
+    try:
+        yield
+    finally:
         if timer is not None:
             timer.cancel()
-        cpu_s = time.process_time() - start_cpu_s
-    return replace(driver.figures(), cpu_s=cpu_s)
+        if stop is not None:
+            stop.remove_done_callback(end)
 
 
 async def _wait(event: asyncio.Event, timeout_s: float) -> None:

@@ -12,9 +12,9 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from math import ceil
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, Protocol
 
-from oarlock.loadgen.histogram import HIGHEST_NS, Histogram, bucket_of, middle_of
+from oarlock.loadgen.histogram import BUCKETS, HIGHEST_NS, Histogram, bucket_of, middle_of
 
 FIRST_INTERVAL_S: Final = 1.0
 """What a person follows, and long enough for a 99th percentile of a few thousand requests."""
@@ -154,28 +154,37 @@ class Timeline:
         return timeline
 
 
-class Sampler:
-    """Puts into a timeline what a histogram and a count of errors have grown by since the last look."""
+class Counted(Protocol):
+    """What a sampler looks at: a Series is one."""
 
-    def __init__(self, timeline: Timeline, latencies: Histogram, errors: Counter[str]) -> None:
+    latencies: Histogram
+    errors: Counter[str]
+
+
+class Sampler:
+    """Puts into a timeline what histogram and errors of ``counted`` have grown by since the last look.
+
+    At first that is all of it, as of after ``since_s``, seconds from the start.
+    """
+
+    def __init__(self, timeline: Timeline, counted: Counted, since_s: float = 0.0) -> None:
         self._timeline = timeline
-        self._latencies = latencies
-        self._errors = errors
-        self._seen_counts = latencies.counts()
-        self._seen = latencies.count, errors.total()
-        self._seen_s = 0.0
+        self._counted = counted
+        self._counts = [0] * BUCKETS
+        self._seen = 0, 0
+        self._seen_s = since_s
 
     def sample(self, elapsed_s: float) -> None:
         """Looks, ``elapsed_s`` seconds after the start: what is new counts as of half-way since the last look."""
         at_s, self._seen_s = (self._seen_s + elapsed_s) / 2, elapsed_s
-        seen = self._latencies.count, self._errors.total()
+        seen = self._counted.latencies.count, self._counted.errors.total()
         if seen == self._seen:
             return
-        counts = self._latencies.counts()
+        counts = self._counted.latencies.counts()
         new = (
             (bucket, count - before)
-            for bucket, (count, before) in enumerate(zip(counts, self._seen_counts, strict=True))
+            for bucket, (count, before) in enumerate(zip(counts, self._counts, strict=True))
             if count != before
         )
         self._timeline.add(at_s, new, seen[1] - self._seen[1])
-        self._seen_counts, self._seen = counts, seen
+        self._counts, self._seen = counts, seen

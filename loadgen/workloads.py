@@ -1,4 +1,8 @@
-"""The standard loads of keys: puts and reads."""
+"""The standard loads of keys: puts and reads.
+
+The workloads share these options: ``key_size`` and ``key_space_size`` (see KeySpace), ``distribution`` (``sequential``,
+``uniform`` or ``zipf``) with ``zipf_exponent``, ``key_prefix``, and ``value_size``, in bytes.
+"""
 
 from __future__ import annotations
 
@@ -6,13 +10,24 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
 from itertools import repeat
+from typing import Final
 
 from oarlock.aio import Client
-from oarlock.loadgen.driver import Figures, Issue
+from oarlock.loadgen.driver import Issue
+from oarlock.loadgen.job import Hooks, Job, workload
+from oarlock.loadgen.outcome import Figures, Outcome
 from oarlock.loadgen.plan import KeySpace, values
-from oarlock.loadgen.runner import Load, Progress, clients_of, no_progress, press
+from oarlock.loadgen.runner import Load, Progress, clients_of, drive, no_progress, press
 from oarlock.wire.operations import Op, RangeFlag, prefix_end
 
+DISTRIBUTIONS: Final = ("sequential", "uniform", "zipf")
+"""How keys follow each other."""
+DEFAULT_ZIPF_EXPONENT: Final = 0.99
+"""That of YCSB (Cooper et al., 2010), which others have chosen since."""
+DEFAULT_KEYS: Final = 10_000
+DEFAULT_KEY_BYTES: Final = 32
+DEFAULT_VALUE_BYTES: Final = 256
+KEY_PREFIX: Final = b"bench/"
 FILL_IN_FLIGHT = 1_000
 """Puts in flight while a key space is filled."""
 
@@ -48,6 +63,53 @@ class Reads:
             parts.pop()
         first = keys.keys() if self.key is None else repeat(self.key)
         return zip(first, *map(repeat, parts), strict=False)
+
+
+def key_space(job: Job) -> KeySpace:
+    """The keys that this process's share of a load is about.
+
+    Raises:
+        ValueError: options out of their range.
+    """
+    options = job.options
+    distribution = options.get("distribution", "sequential")
+    if distribution not in DISTRIBUTIONS:
+        raise ValueError(f"a distribution is one of {', '.join(DISTRIBUTIONS)}, not {distribution!r}")
+    exponent = options.get("zipf_exponent", DEFAULT_ZIPF_EXPONENT) if distribution == "zipf" else 0.0
+    if distribution == "zipf" and exponent <= 0:
+        raise ValueError(f"zipf takes an exponent above 0, not {exponent:g}")
+    return KeySpace(
+        options.get("key_space_size", DEFAULT_KEYS),
+        options.get("key_size", DEFAULT_KEY_BYTES),
+        options.get("key_prefix", KEY_PREFIX),
+        random=distribution == "uniform",
+        seed=job.own_seed,
+        zipf=exponent,
+        share=job.share,
+        shares=job.shares,
+    )
+
+
+@workload("put")
+async def put(job: Job, hooks: Hooks) -> Outcome:
+    """Puts values of ``value_size`` bytes. Raises as ``run_puts``."""
+    load = job.own_load
+    requests = zip(key_space(job).keys(), values(job.options.get("value_size", DEFAULT_VALUE_BYTES)), strict=False)
+    async with clients_of(load) as clients:
+        await hooks.start()
+        issues = [put_issue(client) for client in clients]
+        return await drive(load, issues, requests, hooks.progress, hooks.stop, repeat("put"))
+
+
+@workload("range")
+async def range_(job: Job, hooks: Hooks) -> Outcome:
+    """Reads what the option ``reads`` says: the fields of ``Reads`` by name. Raises as ``run_reads``."""
+    load = job.own_load
+    requests = Reads(**job.options.get("reads", {})).requests(key_space(job))
+    async with clients_of(load) as clients:
+        await hooks.start()
+        issues = [range_issue(client) for client in clients]
+        return await drive(load, issues, requests, hooks.progress, hooks.stop, repeat("range"))
 
 
 def put_issue(client: Client) -> Issue:
