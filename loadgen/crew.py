@@ -1,8 +1,8 @@
 """Runs a load in several processes, driven over ZeroMQ by this one, the captain; or in this one alone.
 
 Each process is a program of its own (``crew_member``), started by exec because ZeroMQ contexts do not survive a fork.
-It connects to the captain's ROUTER on a path in a private directory, gets its job, makes ready, waits for the others, and
-tells its outcome. The captain ends all of them, whatever happens; and they die with it (``die_with_parent``).
+It connects to the captain's ROUTER on a path in a private directory, gets its job, makes ready, waits for the others,
+and tells its outcome. The captain ends all of them, whatever happens; and they die with it (``die_with_parent``).
 """
 
 from __future__ import annotations
