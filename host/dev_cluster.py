@@ -181,6 +181,7 @@ class DevCluster:
 
     def _banner(self) -> str:
         endpoints = ",".join(plan.endpoint for plan in self._plans)
+        clients = ",".join(plan.client_url.removeprefix("http://") for plan in self._plans if plan.client_url)
         kept = "removed at the end" if self._temporary else "kept"
         lines = [
             "",
@@ -190,6 +191,7 @@ class DevCluster:
             f"  export OARLOCK_ENDPOINTS={endpoints}",
             "  oarlock endpoint status --cluster -w table",
             "  oarlock put greeting hello",
+            *([f"  etcdctl --endpoints {clients} get greeting"] if clients else []),
             f"Keys: {self._keys.help}" if sys.stdin.isatty() else "Stop it with Ctrl-C.",
             "",
         ]
