@@ -123,7 +123,15 @@ class Session:
         return self._started(["-w", output_format, *shlex.split(self._filled(command))])
 
     def _started(self, words: list[str]) -> subprocess.Popen[bytes]:
-        environment = {"PATH": os.environ["PATH"], "ETCDCTL_API": "3", "ETCDCTL_ENDPOINTS": self.side.endpoint}
+        environment = {"PATH": os.environ["PATH"], "ETCDCTL_API": "3"} | {
+            variable: value
+            for flag, variable, value in (
+                ("--endpoints", "ETCDCTL_ENDPOINTS", self.side.endpoint),
+                ("--command-timeout", "ETCDCTL_COMMAND_TIMEOUT", f"{ENDS_S:.0f}s"),
+                ("--dial-timeout", "ETCDCTL_DIAL_TIMEOUT", f"{ENDS_S:.0f}s"),
+            )
+            if not any(word.startswith(flag) for word in words)  # both are an error
+        }
         pipe = subprocess.PIPE
         command = [str(etcdctl()), *words]
         return subprocess.Popen(command, env=environment, stdin=pipe, stdout=pipe, stderr=pipe, bufsize=0)
