@@ -1,28 +1,32 @@
-"""``oarlock bench``: put, range and watch loads from the command line."""
+"""``oarlock bench``: puts, reads and watches; the group's other commands are in ``commands_*``."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import asdict
 from typing import Any
 
 import click
-from rich.console import Console
-from rich.progress import BarColumn, TextColumn, TimeElapsedColumn
-from rich.progress import Progress as Bar
 
-from oarlock.loadgen import runner, workloads
-from oarlock.loadgen.plan import KeySpace
+from oarlock.loadgen import commands_load, runner
+from oarlock.loadgen.commands_common import (
+    bar,
+    carry_out,
+    consistency_option,
+    fill,
+    fill_option,
+    key_options,
+    key_options_of,
+    key_settings,
+    load_of,
+    load_options,
+    load_settings,
+    output_options,
+    spoken_errors,
+    value_size_option,
+)
+from oarlock.loadgen.job import Job
 from oarlock.loadgen.report import Report
-from oarlock.loadgen.runner import Load, Progress
-from oarlock.loadgen.workloads import Reads
-from oarlock.wire.errors import OarlockError
-
-Command = Callable[..., Any]
-
-DEFAULT_TOTAL = 10_000
-KEY_PREFIX = b"bench/"
+from oarlock.loadgen.workloads import Reads, key_space
 
 
 @click.group("bench", short_help="Put a load on a server, and measure.")
@@ -34,94 +38,62 @@ def bench() -> None:
     """
 
 
-def _load_options(command: Command) -> Command:
-    options = [
-        click.option(
-            "--endpoints",
-            envvar="OARLOCK_ENDPOINTS",
-            default="127.0.0.1:2378",
-            show_default=True,
-            help="Native ports, host:port, separated by commas.",
-        ),
-        click.option("--clients", default=1, show_default=True, help="Connections, each with its own client."),
-        click.option("--in-flight", default=1, show_default=True, help="Requests in flight for each client."),
-        click.option("--total", type=int, help=f"Requests in all.  [default: {DEFAULT_TOTAL}, without --duration]"),
-        click.option("--duration", type=float, help="Seconds after which no more is sent."),
-        click.option("--rate", default=0.0, help="Requests a second in all; 0 is as fast as answers come."),
-        click.option("--timeout", default=5.0, show_default=True, help="Seconds that a request may take."),
-        click.option("-w", "--write-out", type=click.Choice(["table", "json"]), default="table", show_default=True),
-    ]
-    return _with(options, command)
-
-
-def _key_options(command: Command) -> Command:
-    options = [
-        click.option("--key-size", default=32, show_default=True, help="Bytes of a key."),
-        click.option("--key-space-size", default=10_000, show_default=True, help="Different keys."),
-        click.option("--random/--sequential", default=False, show_default=True, help="Order of the keys."),
-        click.option("--seed", default=0, show_default=True, help="Of the random order."),
-    ]
-    return _with(options, command)
-
-
-def _with(options: Sequence[Callable[[Command], Command]], command: Command) -> Command:
-    for option in reversed(options):
-        command = option(command)
-    return command
-
-
-_VALUE_SIZE = click.option("--value-size", default=256, show_default=True, help="Bytes of a value.")
+for command in commands_load.COMMANDS:
+    bench.add_command(command)
 
 
 @bench.command()
-@_load_options
-@_key_options
-@_VALUE_SIZE
-def put(value_size: int, write_out: str, **options: Any) -> None:
+@load_options
+@key_options
+@value_size_option
+@output_options
+def put(value_size: int, processes: int, write_out: str, **options: Any) -> None:
     """Put values to keys."""
-    with _spoken_errors():
-        load, keys = _load(options), _key_space(options)
-        with _bar("put", load) as progress:
-            figures = runner.run(workloads.run_puts(load, keys, value_size, progress))
-    settings = _settings(load, keys) | {"value_size_bytes": value_size}
-    Report("put", settings, figures).show(write_out)
+    with spoken_errors():
+        load, keys = load_of(options | {"processes": processes}), key_options_of(options)
+        job = Job("put", load, keys | {"value_size": value_size}, seed=options["seed"])
+        outcome = carry_out(job, processes)
+    settings = load_settings(load, processes) | key_settings(keys) | {"value_size_bytes": value_size}
+    Report.of("put", settings, outcome).show(write_out)
 
 
 @bench.command("range")
 @click.argument("key", required=False)
 @click.argument("range_end", required=False, default="")
-@_load_options
-@_key_options
-@_VALUE_SIZE
-@click.option(
-    "--consistency", type=click.Choice(["l", "s"]), default="l", show_default=True, help="Linearizable or serializable."
-)
+@load_options
+@key_options
+@value_size_option
+@consistency_option
 @click.option("--prefix", is_flag=True, help="Read all keys that begin with KEY.")
 @click.option("--limit", default=0, help="Keys in an answer at most; 0 for all.")
 @click.option("--count-only", is_flag=True, help="Ask for the number of keys alone.")
-@click.option("--fill", is_flag=True, help="First put every key of the key space once, with values of --value-size.")
-def range_command(key: str | None, value_size: int, fill: bool, write_out: str, **options: Any) -> None:
+@fill_option
+@output_options
+def range_command(
+    key: str | None, value_size: int, filled: bool, processes: int, write_out: str, **options: Any
+) -> None:
     """Read the range from KEY to RANGE_END again and again; without KEY, the keys of the key space one by one."""
-    with _spoken_errors():
-        load, keys, reads = _load(options), _key_space(options), _reads(key, options)
-        if fill:
-            filling = Load(load.endpoints, total=keys.count)
-            with _bar("fill", filling) as progress:
-                runner.run(workloads.fill(load.endpoints, keys, value_size, progress))
-        with _bar("range", load) as progress:
-            figures = runner.run(workloads.run_reads(load, keys, reads, progress))
-    settings = _settings(load, keys) | {
+    with spoken_errors():
+        load, keys = load_of(options | {"processes": processes}), key_options_of(options)
+        reads = asdict(_reads(key, options))
+        job = Job("range", load, keys | {"reads": reads}, seed=options["seed"])
+        if filled:
+            fill(load, keys, value_size, processes)
+        outcome = carry_out(job, processes)
+    settings = load_settings(load, processes) | key_settings(keys)
+    settings |= {
         name: value.decode(errors="backslashreplace") if isinstance(value, bytes) else value
-        for name, value in asdict(reads).items()
+        for name, value in reads.items()
     }
-    Report("range", settings, figures).show(write_out)
+    Report.of("range", settings, outcome).show(write_out)
 
 
 @bench.command()
-@_load_options
-@_key_options
-@_VALUE_SIZE
+@load_options
+@key_options
+@value_size_option
 @click.option("--watchers", default=100, show_default=True, help="Watches; number n watches key n modulo key space.")
+@output_options
 def watch(watchers: int, value_size: int, write_out: str, **options: Any) -> None:
     """Write keys that are watched, and measure the deliveries: rate, latency, whether all came once and in order.
 
@@ -129,34 +101,18 @@ def watch(watchers: int, value_size: int, write_out: str, **options: Any) -> Non
     """
     from oarlock.loadgen.watch_workload import run_watches
 
-    with _spoken_errors():
-        load, keys = _load(options), _key_space(options)
-        with _bar("watch", load) as progress:
-            figures, deliveries = runner.run(run_watches(load, keys, watchers, value_size, progress))
-    settings = _settings(load, keys) | {"value_size_bytes": value_size, "watchers": watchers}
+    with spoken_errors():
+        load, keys = load_of(options), key_options_of(options)
+        if options["processes"] != 1:
+            raise ValueError("watch runs in one process; watch-storm takes more")
+        space = key_space(Job("put", load, keys, seed=options["seed"]))
+        with bar("watch", load) as progress:
+            figures, deliveries = runner.run(run_watches(load, space, watchers, value_size, progress))
+    settings = load_settings(load, 1) | key_settings(keys) | {"value_size_bytes": value_size, "watchers": watchers}
     extra = {"completeness": asdict(deliveries.completeness), "lost_watches": deliveries.lost_watches}
     Report("watch", settings, figures, (deliveries.rate, deliveries.latencies), extra).show(write_out)
     if not deliveries.completeness.is_whole:
         raise SystemExit(1)
-
-
-def _load(options: dict[str, Any]) -> Load:
-    total, duration_s = options["total"], options["duration"]
-    if total is None and duration_s is None:
-        total = DEFAULT_TOTAL
-    return Load(
-        tuple(endpoint for endpoint in options["endpoints"].split(",") if endpoint),
-        clients=options["clients"],
-        in_flight=options["in_flight"],
-        total=total,
-        duration_s=duration_s,
-        rate=options["rate"],
-        timeout_s=options["timeout"],
-    )
-
-
-def _key_space(options: dict[str, Any]) -> KeySpace:
-    return KeySpace(options["key_space_size"], options["key_size"], KEY_PREFIX, options["random"], options["seed"])
 
 
 def _reads(key: str | None, options: dict[str, Any]) -> Reads:
@@ -167,43 +123,3 @@ def _reads(key: str | None, options: dict[str, Any]) -> Reads:
         prefix = (key or "").encode()
         return Reads.of_prefix(prefix, serializable=serializable, limit=limit, count_only=count_only)
     return Reads(serializable, key.encode() if key else None, options["range_end"].encode(), limit, count_only)
-
-
-def _settings(load: Load, keys: KeySpace) -> dict[str, Any]:
-    return {
-        "endpoints": ",".join(load.endpoints),
-        "clients": load.clients,
-        "in_flight_a_client": load.in_flight,
-        "rate_limit": load.rate,
-        "key_size_bytes": keys.size,
-        "key_space_size": keys.count,
-        "random_keys": keys.random,
-    }
-
-
-@contextmanager
-def _bar(title: str, load: Load) -> Iterator[Progress]:
-    """A progress bar on standard error if that is a terminal; by requests, or else by time."""
-    console = Console(stderr=True)
-    if not console.is_terminal:
-        yield runner.no_progress
-        return
-    columns = (TextColumn(title), BarColumn(), TextColumn("{task.fields[ended]:,} requests"), TimeElapsedColumn())
-    with Bar(*columns, console=console, auto_refresh=False, transient=True) as bar:
-        task = bar.add_task(title, total=load.total or load.duration_s, ended=0)
-
-        def progress(ended: int, elapsed_s: float) -> None:
-            bar.update(task, completed=ended if load.total else elapsed_s, ended=ended, refresh=True)
-
-        yield progress
-
-
-@contextmanager
-def _spoken_errors() -> Iterator[None]:
-    """One line for what went wrong, as everywhere on the command line."""
-    try:
-        yield
-    except OarlockError as problem:
-        raise click.ClickException(problem.message) from None
-    except ValueError as problem:
-        raise click.UsageError(str(problem)) from None

@@ -19,7 +19,11 @@ from typing import Any, Final, TypeAlias
 from oarlock.loadgen.outcome import Outcome
 from oarlock.loadgen.runner import Load, Progress, no_progress
 
-WORKLOAD_MODULES: Final = ("oarlock.loadgen.workloads",)
+WORKLOAD_MODULES: Final = (
+    "oarlock.loadgen.workloads",
+    "oarlock.loadgen.workloads_connect",
+    "oarlock.loadgen.workloads_mixed",
+)
 """Where workloads are registered; read when one is looked up."""
 
 

@@ -9,8 +9,9 @@ from typing import Any, Final
 from rich.console import Console
 from rich.table import Table
 
-from oarlock.loadgen.driver import Figures
 from oarlock.loadgen.histogram import Histogram
+from oarlock.loadgen.outcome import Figures, Outcome, Series
+from oarlock.loadgen.timeline import Row, Timeline
 
 PERCENTILES: Final = (50.0, 90.0, 99.0, 99.9)
 
@@ -25,6 +26,7 @@ class Report:
         figures: of the requests.
         deliveries: of the events that watchers got, where there were some: (rate a second, latencies).
         extra: further figures by name, units last.
+        outcome: series and time line behind ``figures``, where the load kept them.
     """
 
     benchmark: str
@@ -32,6 +34,13 @@ class Report:
     figures: Figures
     deliveries: tuple[float, Histogram] | None = None
     extra: dict[str, Any] = field(default_factory=dict)
+    outcome: Outcome | None = None
+
+    @classmethod
+    def of(cls, benchmark: str, settings: dict[str, Any], outcome: Outcome) -> Report:
+        """The report of a load with all that came of it."""
+        counts = {"counts": dict(outcome.counts)} if outcome.counts else {}
+        return cls(benchmark, settings, outcome.figures(), extra=counts, outcome=outcome)
 
     def as_data(self) -> dict[str, Any]:
         """Plain values, ready for JSON."""
@@ -50,11 +59,15 @@ class Report:
             data["deliveries"] = latencies.count
             data["deliveries_per_second"] = round(rate, 1)
             data["delivery_latency_ms"] = latency_ms(latencies)
+        if self.outcome is not None and len(self.outcome.series) > 1:
+            seconds = self.figures.seconds
+            data["series"] = {name: _series(series, seconds) for name, series in self.outcome.series.items()}
         return data | self.extra
 
     def as_json(self) -> str:
-        """One JSON object, indented."""
-        return json.dumps(self.as_data(), indent=2)
+        """One JSON object, indented; with the time line, which a table has no room for."""
+        timeline = {"timeline": _timeline(self.outcome.timeline)} if self.outcome is not None else {}
+        return json.dumps(self.as_data() | timeline, indent=2)
 
     def as_table(self) -> Table:
         """For ``Console.print``."""
@@ -79,6 +92,24 @@ def latency_ms(latencies: Histogram) -> dict[str, float]:
     named |= {f"p{percent:g}": latencies.percentile(percent) for percent in PERCENTILES}
     named["max"] = latencies.highest_ns
     return {name: round(value / 1e6, 4) for name, value in named.items()}
+
+
+def _series(series: Series, seconds: float) -> dict[str, Any]:
+    return {
+        "requests": series.sent,
+        "requests_per_second": round(series.latencies.count / seconds if seconds > 0 else 0.0, 1),
+        "latency_ms": latency_ms(series.latencies),
+        "errors": dict(series.errors),
+    }
+
+
+def _timeline(timeline: Timeline) -> list[dict[str, float]]:
+    def data(row: Row) -> dict[str, float]:
+        latencies = {"p50_ms": row.p50_ns, "p99_ms": row.p99_ns, "max_ms": row.highest_ns}
+        counted = {"at_s": row.at_s, "seconds": row.seconds, "requests": row.ended, "errors": row.errors}
+        return counted | {name: round(value / 1e6, 3) for name, value in latencies.items()}
+
+    return [data(row) for row in timeline.rows()]
 
 
 def _rows(data: dict[str, Any]) -> list[tuple[str, str]]:

@@ -6,7 +6,7 @@ import asyncio
 import gc
 import time
 from asyncio import Future
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Iterator
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Iterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from itertools import repeat
@@ -113,7 +113,7 @@ async def press(
 
 async def drive(
     load: Load,
-    issues: list[Issue],
+    issues: Sequence[Issue],
     requests: Iterator[tuple[Any, ...]],
     progress: Progress = no_progress,
     stop: Future[Any] | None = None,

@@ -76,9 +76,8 @@ def test_the_table_is_the_default(server: LoadServer) -> None:
     assert "latency ms p99.9" in result.stdout
 
 
-def test_errors_of_the_server_are_counted_by_kind(server: LoadServer, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(commands, "KEY_PREFIX", b"full/")
-    data = figures(server, "put", "--total", "7")
+def test_errors_of_the_server_are_counted_by_kind(server: LoadServer) -> None:
+    data = figures(server, "put", "--total", "7", "--key-prefix", "full/")
     assert (data["errors"], data["latency_ms"]["max"]) == ({"NoSpaceError": 7}, 0)
 
 
