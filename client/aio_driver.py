@@ -18,9 +18,11 @@ from typing import Any, Final
 import zmq
 
 from oarlock.connection import Connection, News
+from oarlock.direct_connection import DirectConnection, open_connection
 from oarlock.link import LinkState
+from oarlock.pending import Completion
 from oarlock.results import Header
-from oarlock.session import Completion, Greeting, Session
+from oarlock.session import Greeting, Session
 from oarlock.settings import Settings
 from oarlock.wire.errors import ClosedError
 
@@ -36,7 +38,7 @@ class Driver:
         self.now: Final[Callable[[], float]] = self._loop.time
         client_id = secrets.randbits(62) + 1
         self._session: Final = Session(settings, client_id, Random(client_id).random, seen_revision=seen_revision)
-        self._connection: Connection | None = None
+        self._connection: Connection | DirectConnection | None = None
         self._unsent: Final[deque[bytes]] = deque()  # at most what is pending: libzmq takes more as it sends
         self._flush_due = False
         self._timer: asyncio.TimerHandle | None = None
@@ -185,6 +187,8 @@ class Driver:
             return
         frames = connection.receive(DRAIN_LIMIT)
         if not frames:
+            if connection.has_news:
+                self._on_news()
             return
         session, now = self._session, self.now()
         for frame in frames:
@@ -241,13 +245,14 @@ class Driver:
             return
         self._session.opened(now)
         try:
-            connection = Connection(f"tcp://{self.endpoint}")
-        except zmq.ZMQError as problem:
+            connection = open_connection(self.endpoint)
+        except (OSError, zmq.ZMQError) as problem:
             self._session.lost(now, str(problem))
             return
         self._connection = connection
         self._loop.add_reader(connection.fd, self._on_readable)
-        self._loop.add_reader(connection.monitor_fd, self._on_news)
+        if connection.monitor_fd is not None:
+            self._loop.add_reader(connection.monitor_fd, self._on_news)
         self._loop.call_soon(self._on_news)  # what happened before the readers were there
 
     def _close_connection(self) -> None:
@@ -255,5 +260,6 @@ class Driver:
         self._unsent.clear()
         if connection is not None:
             self._loop.remove_reader(connection.fd)
-            self._loop.remove_reader(connection.monitor_fd)
+            if connection.monitor_fd is not None:
+                self._loop.remove_reader(connection.monitor_fd)
             connection.close()

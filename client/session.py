@@ -27,35 +27,27 @@ from typing import Any, Final, NamedTuple
 
 from oarlock.link import Link, LinkState
 from oarlock.paging import NextPage, Pages
+from oarlock.pending import Completion, Pending, error_of, is_decided, is_of_the_moment, leaves_doubt, parts
 from oarlock.results import Header
 from oarlock.settings import Settings
 from oarlock.wire.errors import (
     ClosedError,
     CompactedError,
     ConnectionFailedError,
-    FutureRevisionError,
-    KeyNotFoundError,
-    LeaderChangedError,
     LearnerRefusesError,
-    LeaseExistsError,
-    LeaseNotFoundError,
     NoLeaderError,
     OarlockError,
-    OutcomeUnknownError,
     OverloadedError,
     ProtocolError,
     ServerError,
     StoppedError,
     TimeoutError,
-    from_wire,
 )
 from oarlock.wire.frames import pack, unpack
-from oarlock.wire.operations import MEMBERSHIP, PROTOCOL_VERSION, WRITES, Op
+from oarlock.wire.operations import PROTOCOL_VERSION, Op
 
 MAX_PENDING: Final = 1 << 18
 """Requests that may wait at a time: some 100 MB of small ones, and seconds of work for any server."""
-MAX_MESSAGE_REQUESTS: Final = 512
-"""Requests in a message: the server answers a message as a whole, so that this bounds what one waits for others."""
 MAX_MESSAGE_BYTES: Final = 1 << 20
 """Bytes of a message with more than one request, likewise."""
 MAX_SILENCE_S: Final = 4.0
@@ -65,31 +57,9 @@ PING_AFTER_S: Final = 1.0
 MIN_RETRY_PAUSE_S: Final = 0.01
 MAX_RETRY_PAUSE_S: Final = 0.5
 
-_RETRIED: Final = (NoLeaderError, OverloadedError, LeaderChangedError, StoppedError)
-_LEAVE_DOUBT: Final = (LeaderChangedError, TimeoutError)
-"""Of a write these say that the server does not know its fate: it has been proposed, and may yet be applied."""
-_UNREPEATABLE: Final = frozenset({int(op) for op in (Op.DEFRAGMENT, *MEMBERSHIP)} - {int(Op.MEMBER_LIST)})
-"""What is neither a read nor deduplicated: it is not sent twice."""
-_UNCERTAIN: Final = frozenset({int(op) for op in WRITES}) | _UNREPEATABLE
 _MALFORMED: Final = (ValueError, TypeError, IndexError, KeyError, AttributeError, OverflowError)
 """What comes of taking apart what is not of the protocol's shape."""
-_DECIDED: Final = (
-    CompactedError,
-    FutureRevisionError,
-    KeyNotFoundError,
-    LeaseExistsError,
-    LeaseNotFoundError,
-)
-"""What only the store says of a write, and says again when the write is sent again: that leaves no doubt."""
 _new = tuple.__new__
-
-
-class Completion(NamedTuple):
-    """A request that is over: the waiter that came with it, and a result or an error."""
-
-    waiter: Any
-    result: Any
-    error: OarlockError | None
 
 
 class Greeting(NamedTuple):
@@ -99,29 +69,6 @@ class Greeting(NamedTuple):
     member_id: int
     incarnation: int
     watch_endpoint: str
-
-
-class Pending:
-    """A request under way.
-
-    Invariants:
-    1. It is in ``Session._pending`` until it is completed, and ``waiter`` is None afterwards.
-    2. ``since`` is -1 until it was sent for the first time, and never changes afterwards.
-    3. ``sent`` says that it is on the present connection, unanswered.
-    """
-
-    __slots__ = ("deadline", "decode", "in_doubt", "refusal", "refusals", "request", "sent", "since", "waiter")
-
-    def __init__(self, request: list[Any], decode: Callable[[Header, Any], Any] | None, waiter: Any, deadline: float):
-        self.request = request
-        self.decode = decode
-        self.waiter = waiter
-        self.deadline = deadline
-        self.since = -1
-        self.sent = False
-        self.in_doubt = False
-        self.refusal: OarlockError | None = None
-        self.refusals = 0
 
 
 class Session:
@@ -210,7 +157,7 @@ class Session:
             queue, self._again = [pending for pending in self._again if pending.waiter is not None], []
             for pending in queue:
                 pending.sent = True
-            for part in _parts(queue):
+            for part in parts(queue):
                 since = max(1, min(pending.since for pending in part))  # 0 would say that it is sent for the first time
                 self._pack(part, since, max(pending.deadline for pending in part) - now, messages, failed)
         if self._fresh:
@@ -218,7 +165,7 @@ class Session:
             for pending in queue:
                 pending.since = self.position
                 pending.sent = True
-            for part in _parts(queue):
+            for part in parts(queue):
                 self._pack(part, 0, self._fresh_until - now, messages, failed)
             self._fresh_until = 0.0
         return messages, failed
@@ -290,7 +237,7 @@ class Session:
                     continue
                 revision = reply[1]
                 if revision < 0:
-                    self._refused(pending, _error_of(reply), now, completions)
+                    self._refused(pending, error_of(reply), now, completions)
                     continue
                 if revision > self.revision:
                     self.revision = revision
@@ -329,7 +276,7 @@ class Session:
 
     def _told(self, reply: list[Any], now: float) -> None:
         """The server says something that answers no request: it has no leader, or could not read a message."""
-        if not isinstance(_error_of(reply), NoLeaderError):
+        if not isinstance(error_of(reply), NoLeaderError):
             self.lost(now, f"could not read a message: {reply[2]}")
         elif self.has_alternative:
             self._unwelcome = "has no leader"  # where there is nobody else, it may find one
@@ -354,7 +301,7 @@ class Session:
     def _refused(self, pending: Pending, error: OarlockError, now: float, completions: list[Completion]) -> None:
         """An error came: final, or a reason to ask again after a pause."""
         pending.sent = False
-        pending.in_doubt = pending.in_doubt or isinstance(error, _LEAVE_DOUBT)
+        pending.in_doubt = pending.in_doubt or leaves_doubt(error)
         if isinstance(error, CompactedError) and isinstance(pending.decode, Pages):
             page = pending.decode.restart()
             if page is not None:
@@ -363,7 +310,7 @@ class Session:
         pause = error.detail / 1000 if error.detail > 0 else MIN_RETRY_PAUSE_S * 2.0 ** min(pending.refusals, 10)
         due = now + min(pause, MAX_RETRY_PAUSE_S) * (0.5 + self._random())
         if not self._is_retried(pending, error) or due >= pending.deadline:
-            doubt = None if isinstance(error, _DECIDED) else self._doubt(pending)
+            doubt = None if is_decided(error) else pending.doubt()
             completions.append(self._complete(pending, doubt or error))
             return
         pending.refusal = error
@@ -380,7 +327,7 @@ class Session:
         """Whether the refusal is one of this member or this moment. A learner's is final where there is nobody else."""
         if isinstance(error, LearnerRefusesError):
             return self.has_alternative
-        return isinstance(error, _RETRIED) and pending.request[1] not in _UNREPEATABLE
+        return is_of_the_moment(error) and pending.is_repeatable
 
     def _ask_on(self, pending: Pending, waiter: Any, page: NextPage) -> None:
         """Queues the next page of a range as a request of its own, for the same waiter and deadline."""
@@ -417,7 +364,7 @@ class Session:
         for pending in self._pending.values():
             if pending.sent:
                 pending.in_doubt = True
-                if pending.request[1] not in _UNREPEATABLE:
+                if pending.is_repeatable:
                     pending.sent = False
                     self._again.append(pending)
 
@@ -450,7 +397,7 @@ class Session:
         return completions
 
     def _late_error(self, pending: Pending) -> OarlockError:
-        doubt = self._doubt(pending)
+        doubt = pending.doubt()
         if doubt is not None:
             return doubt
         if pending.refusal is not None:
@@ -458,12 +405,6 @@ class Session:
         if self.link.state is not LinkState.READY:
             return self.unreachable()
         return TimeoutError()  # as the server says it at the same time: whose word comes first must make no difference
-
-    def _doubt(self, pending: Pending) -> OarlockError | None:
-        """The error of a write that may have been applied."""
-        if pending.request[1] in _UNCERTAIN and (pending.sent or pending.in_doubt):
-            return OutcomeUnknownError(f"{TimeoutError.text}: the outcome of the write is unknown")
-        return None
 
     def unreachable(self) -> ConnectionFailedError:
         """The error for who waited for a connection in vain."""
@@ -503,17 +444,3 @@ class Session:
         self._fresh, self._again = [], []
         self._paused.clear()
         return [self._complete(item, ClosedError()) for item in pending]
-
-
-def _error_of(reply: list[Any]) -> OarlockError:
-    """The error of ``[sequence, -code, message, detail]``. Raises ValueError where it is none."""
-    _, negative, message, detail = reply
-    if type(message) is not str or type(detail) is not int or type(negative) is not int:
-        raise ValueError(f"{reply[1:]!r} is no error")
-    return from_wire(-negative, message, detail)
-
-
-def _parts(queue: list[Pending]) -> list[list[Pending]]:
-    if len(queue) <= MAX_MESSAGE_REQUESTS:
-        return [queue] if queue else []
-    return [queue[start : start + MAX_MESSAGE_REQUESTS] for start in range(0, len(queue), MAX_MESSAGE_REQUESTS)]

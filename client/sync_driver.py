@@ -26,9 +26,11 @@ from typing import Any, Final, TypeVar
 import zmq
 
 from oarlock.connection import Connection, News
+from oarlock.direct_connection import DirectConnection, open_connection
 from oarlock.link import LinkState
+from oarlock.pending import Completion
 from oarlock.results import Header
-from oarlock.session import Completion, Session
+from oarlock.session import Session
 from oarlock.settings import Settings
 from oarlock.wire.errors import ClosedError, OarlockError
 
@@ -65,7 +67,7 @@ class Driver:
         self._session: Final = Session(settings, client_id, Random(client_id).random)
         self._lock: Final = Lock()
         self._pid: Final = os.getpid()
-        self._connection: Connection | None = None
+        self._connection: Connection | DirectConnection | None = None
         self._unsent: list[bytes] = []
         self._leader: Waiter | None = None
         self._leader_until = math.inf
@@ -230,7 +232,7 @@ class Driver:
                 self._complete(self._session.receive(frame, now))
             if not self._session.idle:  # else what else there may be can wait: every sender drains
                 self._drain(now)
-            if self._is_quiet(now):
+            if self._is_quiet(now) and not self._connection.has_news:
                 return
         if any(descriptor == self._wake_read for descriptor, _ in signals):
             os.read(self._wake_read, 4096)
@@ -303,8 +305,8 @@ class Driver:
             return
         self._session.opened(now)
         try:
-            self._connection = Connection(f"tcp://{self.endpoint}")
-        except zmq.ZMQError as problem:
+            self._connection = open_connection(self.endpoint)
+        except (OSError, zmq.ZMQError) as problem:
             self._session.lost(now, str(problem))
 
     def _poller(self) -> select.poll:
@@ -313,7 +315,8 @@ class Driver:
             self._poll.register(self._wake_read, select.POLLIN)
             if self._connection is not None:
                 self._poll.register(self._connection.fd, select.POLLIN)
-                self._poll.register(self._connection.monitor_fd, select.POLLIN)
+                if self._connection.monitor_fd is not None:
+                    self._poll.register(self._connection.monitor_fd, select.POLLIN)
         return self._poll
 
     def _close_connection(self) -> None:

@@ -9,7 +9,8 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
 
 from oarlock.link import LinkState
-from oarlock.session import Completion, Session
+from oarlock.pending import Completion
+from oarlock.session import Session
 from oarlock.settings import Settings
 from oarlock.wire.errors import (
     InternalError,
