@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from struct import Struct
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, TypeAlias
 
 import msgpack
 
@@ -84,6 +84,9 @@ class Applied(NamedTuple):
     physical: tuple[tuple[int, int], ...] = ()
 
 
+BeforeCommit: TypeAlias = Callable[[Sequence[Applied], int], None]
+
+
 class StateMachine:
     """Applies committed entries to one replica.
 
@@ -144,11 +147,15 @@ class StateMachine:
             self._ledger = load_ledger(view)
             self._outcomes = ClientOutcomes(view, window=window, max_bytes=max_bytes)
 
-    def apply_entries(self, entries: Sequence[Entry]) -> list[Applied]:
+    def apply_entries(self, entries: Sequence[Entry], before_commit: BeforeCommit | None = None) -> list[Applied]:
         """Applies entries, all of them in one transaction, or none.
 
         Args:
             entries: in log order, the first being the one after the replica's applied index.
+            before_commit: takes what will be returned, and the position after it, when only the transaction's commit is
+                left to do. Entries are durable in the log before they come here, and have the same effects whenever
+                they are applied, so that what it tells others holds whatever becomes of this transaction. It is called
+                again, with the same, where the commit finds the map full.
 
         Returns:
             What became of each.
@@ -162,6 +169,8 @@ class StateMachine:
             try:
                 with self.replica.write() as view:
                     applied = [self._apply_entry(view, entry) for entry in entries]
+                    if before_commit is not None:
+                        before_commit(applied, view.position)
                 self.changes = view.changes
                 return applied
             except ReplicaFullError:

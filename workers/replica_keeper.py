@@ -20,7 +20,7 @@ from oarlock.wire.errors import DamageError, OarlockError
 from oarlock.wire.logs import get_logger
 from oarlock.wire.members import Attributes
 from oarlock.wire.operations import Alarm, Event
-from oarlock.workers.apply import Applied, StateMachine, load_ledger, load_members
+from oarlock.workers.apply import Applied, BeforeCommit, StateMachine, load_ledger, load_members
 
 log = get_logger(__name__)
 
@@ -145,17 +145,28 @@ class ReplicaKeeper:
         self.replica.close(clean=False)
         self._start_anew()
 
-    def apply(self, entries: Sequence[Entry], own_incarnation: int) -> Drained:
+    def apply(
+        self, entries: Sequence[Entry], own_incarnation: int, before_commit: BeforeCommit | None = None
+    ) -> Drained:
         """Applies committed entries in one transaction.
+
+        Args:
+            entries: in log order.
+            own_incarnation: of this worker: replies are made for its entries.
+            before_commit: see ``StateMachine.apply_entries``.
 
         Raises:
             EntryOrderError, ReplicaFailedError, DamageError: see ``StateMachine.apply_entries``.
         """
+
+        def applied_all(applied: Sequence[Applied], position: int) -> None:
+            if any(each.compacted for each in applied):
+                self.is_compacting = True
+            if before_commit is not None:
+                before_commit(applied, position)
+
         self._machine.own_incarnation = own_incarnation
-        applied = self._machine.apply_entries(entries)
-        if any(each.compacted for each in applied):
-            self.is_compacting = True
-        return Drained(applied, self._machine.changes)
+        return Drained(self._machine.apply_entries(entries, applied_all), self._machine.changes)
 
     def compact_slice(self) -> bool:
         """Removes some of what compactions made superfluous; True if nothing is left to remove."""

@@ -23,6 +23,7 @@ from oarlock.wire.members import initial_from_value
 from oarlock.wire.operations import Alarm
 from oarlock.wire.sockets import descriptor
 from oarlock.workers import write_batches
+from oarlock.workers.apply import Applied
 from oarlock.workers.commit_stream import CommitStream
 from oarlock.workers.coordinator_link import CoordinatorLink
 from oarlock.workers.etcd_backend import EtcdBackend
@@ -160,6 +161,11 @@ class Worker:
             if owned is not None:
                 owned.close()
         self._keeper.close(clean=clean)
+
+    async def wait_closed(self) -> None:
+        """Waits until what ``close`` has ended is gone; its loop must not be closed before."""
+        if self._etcd_door is not None:
+            await self._etcd_door.wait_closed()
 
     @property
     def was_busy(self) -> bool:
@@ -322,19 +328,13 @@ class Worker:
         if not entries:
             return
         begin_s = time.monotonic()
-        own = self._proposals.incarnation
-        applied = self._keeper.apply(entries, own)
-        for each in applied.entries:
-            if each.incarnation == own:
-                batch = self._proposals.committed(each.batch, each.index, admitted=each.admitted)
-                if batch is not None:
-                    self._requests.answer(batch, each)
+        applied = self._keeper.apply(entries, self._proposals.incarnation, self._answer)
         meta = self._keeper.meta
         self._reads.replica_changed()
         for read in self._rounds.applied(meta.applied_index):
             self._reads.start(read)
         if self._door is not None:
-            self._flush_doors()  # before anything that no caller waits for
+            self._flush_doors(meta.position)  # before anything that no caller waits for
         now_s = time.monotonic()
         if applied.changes and self._watch_port is not None:
             self._watch_port.publish(self._hub.changes(applied.changes, meta.revision, now_s))
@@ -346,6 +346,18 @@ class Worker:
             raise CorruptError(f"{CorruptError.text}: this member was found to differ from the others")
         _applied_total.inc(len(entries))
         _apply_seconds.observe(now_s - begin_s)
+
+    def _answer(self, applied: Sequence[Applied], position: int) -> None:
+        """Tells our clients what became of their writes, before the replica commits them: half of the time that a lone
+        write spends here. Whatever they ask next is taken after that."""
+        own = self._proposals.incarnation
+        for each in applied:
+            if each.incarnation == own:
+                batch = self._proposals.committed(each.batch, each.index, admitted=each.admitted)
+                if batch is not None:
+                    self._requests.answer(batch, each)
+        if self._door is not None:
+            self._flush_doors(position)
 
     def _report(self) -> None:
         meta = self._keeper.meta
@@ -379,15 +391,15 @@ class Worker:
                 self._link.fetch(first_index)
         self._reads.end_turn()
         if self._door is not None:
-            self._flush_doors()
+            self._flush_doors(self._keeper.meta.position)
             if self._door.has_more() and not self._draining:
                 self._loop.call_soon(self._on_requests)
         if self._watch_port is not None and self._watch_port.has_more():
             self._loop.call_soon(self._on_subscriptions)
 
-    def _flush_doors(self) -> None:
+    def _flush_doors(self, position: int) -> None:
         assert self._door is not None
-        self._door.flush(self._term, self._keeper.meta.position)
+        self._door.flush(self._term, position)
         if self._etcd_door is not None:
             self._etcd_door.flush()
 
