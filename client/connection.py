@@ -73,7 +73,15 @@ class News(Enum):
 
 
 class Connection:
-    """A socket of its own for the one attempt to talk to ``address`` ("tcp://host:port")."""
+    """A socket of its own for the one attempt to talk to ``address`` ("tcp://host:port").
+
+    Attributes:
+        fd: readable, by an edge, when there may be something to receive.
+        monitor_fd: likewise when there may be news.
+        has_news: whether there are some, as far as this end knows without a look at ``monitor_fd``.
+    """
+
+    has_news: Final = False
 
     def __init__(self, address: str, kind: int = zmq.DEALER) -> None:
         self._socket: Final = context().socket(kind)

@@ -159,8 +159,9 @@ class Coordinator:
             if self._peers.inbox in readable:
                 for received in self._peers.receive():
                     self._requests.take(received, now_s)
-            for done in self._writer.finished():
-                self._written(done)
+            if self._writer.fileno() in readable:
+                for done in self._writer.finished():
+                    self._written(done)
             if self._port.requests in readable:
                 self._serve_workers(now_s)
             self._requests.forward(now_s)

@@ -14,6 +14,22 @@ LISTEN_BACKLOG: Final = 4096
 """Connections that wait to be accepted: thousands of clients may come back at once after a restart."""
 
 
+SILENT_S: Final = 10
+PROBE_S: Final = 5
+PROBES: Final = 2
+"""A connection on which nothing came for so long is probed, so often, so many times: a host that vanished without a
+word is noticed in 20 seconds. The kernel does it, also for a process that has no thread to answer with."""
+
+
+def detect_dead_peers(connection: socket.socket) -> None:
+    """Has the kernel break a TCP connection whose other host is gone."""
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, SILENT_S)
+    connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, PROBE_S)
+    connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPCNT, PROBES)
+    connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, (SILENT_S + PROBE_S * PROBES) * 1000)
+
+
 def split_endpoint(url: str) -> tuple[str, int]:
     """Host and port of ``tcp://host:port``; the host ``*`` becomes the empty one: every address.
 

@@ -103,7 +103,7 @@ async def _run(number: int, settings: dict[str, Any]) -> None:
             hello=_greeting(settings),
         ),
         lambda backend, schedule_flush: (
-            NativeDoor(context, settings["listen_native_urls"], settings["max_request_bytes"]),
+            NativeDoor(settings["listen_native_urls"], settings["max_request_bytes"]),
             WatchPort(context, settings["listen_watch_urls"], hub),
             _etcd_door(settings, keeper, backend, schedule_flush, etcd_metrics)
             if settings["listen_client_urls"]

@@ -102,7 +102,7 @@ class Worker:
         self._door: NativeDoor | None = None
         self._watch_port: WatchPort | None = None
         self._etcd_door: EtcdDoor | None = None
-        self._etcd_start: asyncio.Task[None] | None = None
+        self._start: asyncio.Task[None] | None = None
         self._etcd = EtcdBackend(keeper, hub, loop, request_timeout_s, self._schedule_flush)
         self._stream = CommitStream(keeper.meta.applied_index)
         self._proposals = Proposals(new_id)
@@ -137,7 +137,7 @@ class Worker:
         """Takes no more requests; what is under way goes on. ``is_idle`` tells when it is done."""
         self._draining = True
         if self._door is not None:
-            self._loop.remove_reader(descriptor(self._door.socket))
+            self._door.drain()
         if self._etcd_door is not None:
             self._etcd_door.drain()
 
@@ -155,8 +155,8 @@ class Worker:
         if clean:
             self._flush()
         self._reads.abandon_views()
-        if self._etcd_start is not None:
-            self._etcd_start.cancel()
+        if self._start is not None:
+            self._start.cancel()
         for owned in (self._door, self._watch_port, self._etcd_door, self._link):
             if owned is not None:
                 owned.close()
@@ -309,17 +309,14 @@ class Worker:
 
     def _open(self) -> None:
         self._door, self._watch_port, self._etcd_door = self._open_doors(self._etcd, self._schedule_flush)
-        self._loop.add_reader(descriptor(self._door.socket), self._on_requests)
         self._loop.add_reader(descriptor(self._watch_port.socket), self._on_subscriptions)
-        self._loop.call_soon(self._on_requests)
         self._loop.call_soon(self._on_subscriptions)
-        if self._etcd_door is None:
-            self._on_ready()
-        else:
-            self._etcd_start = self._loop.create_task(self._start_etcd(self._etcd_door))
+        self._start = self._loop.create_task(self._start_doors(self._door, self._etcd_door))
 
-    async def _start_etcd(self, door: EtcdDoor) -> None:
-        await door.start()
+    async def _start_doors(self, door: NativeDoor, etcd_door: EtcdDoor | None) -> None:
+        await door.start(self._on_requests)
+        if etcd_door is not None:
+            await etcd_door.start()
         self._on_ready()
 
     # Applying
@@ -392,8 +389,6 @@ class Worker:
         self._reads.end_turn()
         if self._door is not None:
             self._flush_doors(self._keeper.meta.position)
-            if self._door.has_more() and not self._draining:
-                self._loop.call_soon(self._on_requests)
         if self._watch_port is not None and self._watch_port.has_more():
             self._loop.call_soon(self._on_subscriptions)
 
