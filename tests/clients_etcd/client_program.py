@@ -13,7 +13,7 @@ from pathlib import Path
 from tests.clients_etcd.servers import EtcdServer
 
 PROGRAMS = Path(__file__).parent / "programs"
-PROGRAM_S = 240.0
+PROGRAM_S = 280.0
 """For one program with all its scenarios."""
 EXIT_S = 30.0
 """From a program's last word to its end."""

@@ -14,9 +14,9 @@ import time
 import traceback
 from collections.abc import Callable
 
-PATIENCE_S = 60.0
-"""For what happens in another process, on a machine that may be busy."""
-LOOK_S = 0.05
+PATIENCE_S = 120.0
+"""For what happens in another process, on a machine that may be busy: gRPC waits longer after each failed connection."""
+LOOK_S = 0.1
 
 
 def run(*scenarios: Callable[[], None]) -> None:
