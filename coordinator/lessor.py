@@ -21,6 +21,10 @@ from typing import Final
 EXPIRING: Final = -1
 """What ``keep_alive`` answers for a lease whose end is decided but not yet committed."""
 
+MOST_DEAD_ENTRIES: Final = 1024
+"""Entries of the heap that no lease needs, beyond as many as there are leases: with more it is made anew. Leases with
+long times that are granted and revoked all the time would else leave entries for as long as they could have lived."""
+
 
 class Lessor:
     """Leases and, while this member leads, their deadlines.
@@ -69,6 +73,8 @@ class Lessor:
         self._ttl_s.pop(lease_id, None)
         self._deadline_s.pop(lease_id, None)
         self._expiring.discard(lease_id)
+        if len(self._heap) > 2 * len(self._deadline_s) + MOST_DEAD_ENTRIES:
+            self._make_heap()
 
     def lead(self, now_s: float, extend_s: float) -> None:
         """This member leads from now on: every lease gets its full time again.
@@ -80,8 +86,7 @@ class Lessor:
         self._leading = True
         self._expiring.clear()
         self._deadline_s = {lease_id: now_s + extend_s + ttl_s for lease_id, ttl_s in self._ttl_s.items()}
-        self._heap = [(deadline_s, lease_id) for lease_id, deadline_s in self._deadline_s.items()]
-        heapq.heapify(self._heap)
+        self._make_heap()
 
     def stop_leading(self) -> None:
         """Another member leads: deadlines are its business."""
@@ -140,6 +145,10 @@ class Lessor:
     def _set_deadline(self, lease_id: int, deadline_s: float) -> None:
         self._deadline_s[lease_id] = deadline_s
         heapq.heappush(self._heap, (deadline_s, lease_id))
+
+    def _make_heap(self) -> None:
+        self._heap = [(at_s, lease_id) for lease_id, at_s in self._deadline_s.items() if lease_id not in self._expiring]
+        heapq.heapify(self._heap)
 
     def validate(self) -> None:
         """Checks the invariants. Raises AssertionError where one does not hold."""

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from oarlock.coordinator.lessor import EXPIRING, Lessor
+from oarlock.coordinator.lessor import EXPIRING, MOST_DEAD_ENTRIES, Lessor
 
 
 @pytest.fixture
@@ -32,6 +32,27 @@ def test_what_is_over_is_handed_out_once_and_never_renewed(lessor: Lessor) -> No
     assert lessor.expired(10.0, 10) == [7]
     assert lessor.expired(11.0, 10) == []
     assert lessor.keep_alive(7, 11.0) == EXPIRING
+
+
+def test_leases_that_come_and_go_leave_nothing_behind(lessor: Lessor) -> None:
+    lessor.grant(1, 10, 0.0)
+    for lease in range(2, 10 * MOST_DEAD_ENTRIES):
+        lessor.grant(lease, 1_000_000, 0.0)
+        lessor.revoke(lease)
+    assert len(lessor._heap) <= 2 * MOST_DEAD_ENTRIES
+    lessor.validate()
+    assert lessor.expired(10.0, 10) == [1]
+
+
+def test_a_lease_that_is_expiring_is_not_handed_out_again_when_others_go(lessor: Lessor) -> None:
+    lessor.grant(1, 10, 0.0)
+    assert lessor.expired(10.0, 10) == [1]
+    for lease in range(2, 10 * MOST_DEAD_ENTRIES):
+        lessor.grant(lease, 1_000_000, 0.0)
+        lessor.revoke(lease)
+    assert lessor.expired(20.0, 10) == []
+    lessor.unexpire([1], 20.0)
+    assert lessor.expired(20.0, 10) == [1]
 
 
 def test_a_revoke_that_was_not_taken_is_handed_out_again(lessor: Lessor) -> None:
