@@ -16,7 +16,9 @@ from .account import Account
 from .doors import TIMEOUT_S, Change, Door
 from .shared import Connect, Shared
 
-LEASE_TTL_S = 4
+SHORT_TTL_S = 4
+LONG_TTL_S = 10_000
+"""Leases that live so long are revoked, and must leave nothing behind all the same."""
 LEASE_END_S = 120.0
 """An expired lease is gone by then, whatever else the machine does."""
 MOST_RENEWALS = 4
@@ -78,19 +80,20 @@ class Guest:
 
     async def _live(self, door: Door) -> None:
         """A lease with a key, renewed some times, and then revoked or left to expire."""
+        ttl_s = self._random.choice((SHORT_TTL_S, LONG_TTL_S))
         key = b"lease-" + self._name
         going = self._account.going(key)
-        promised_s = time.monotonic() + LEASE_TTL_S
-        lease = await door.grant(LEASE_TTL_S)
+        promised_s = time.monotonic() + ttl_s
+        lease = await door.grant(ttl_s)
         try:
             self._shared.acknowledge(await door.put(key, self._name, lease), {key: self._name})
         except oarlock.LeaseNotFoundError:  # so slow was the machine
             return
         try:
             for _ in range(self._random.randint(0, MOST_RENEWALS)):
-                await asyncio.sleep(LEASE_TTL_S / 4)
-                promised_s = await self._renew(door, lease)
-            if self._random.random() < 0.5:
+                await asyncio.sleep(SHORT_TTL_S / 4)
+                promised_s = await self._renew(door, lease, ttl_s)
+            if ttl_s == LONG_TTL_S or self._random.random() < 0.5:
                 promised_s = 0.0
                 await door.revoke(lease)
         except oarlock.LeaseNotFoundError:
@@ -100,12 +103,12 @@ class Guest:
         if gone_s < promised_s:
             raise ViolationError(f"lease {lease} ended {promised_s - gone_s} s before it was to")
 
-    async def _renew(self, door: Door, lease: int) -> float:
+    async def _renew(self, door: Door, lease: int, ttl_s: int) -> float:
         """Until when the lease then lives, at least."""
         asked_s = time.monotonic()
         if await door.renew(lease) <= 0:
             raise oarlock.LeaseNotFoundError
-        return asked_s + LEASE_TTL_S
+        return asked_s + ttl_s
 
     # Watches
 
