@@ -15,7 +15,7 @@ import traceback
 from collections.abc import Callable
 
 PATIENCE_S = 120.0
-"""For what happens in another process, on a machine that may be busy: gRPC waits longer after each failed connection."""
+"""For what happens in another process, on a busy machine: gRPC waits longer after each failed connection."""
 LOOK_S = 0.1
 
 
