@@ -39,12 +39,19 @@ _FIELDS: Final = [
 
 
 class IdlePeer(asyncio.Protocol):
-    """One connection. ``ready`` is done when the server has greeted, ``watching`` when it has made the watch."""
+    """One connection, which never widens HTTP/2's first window of 64 kB.
+
+    Attributes:
+        ready: done when the server has greeted.
+        watching: done when it has made the watch.
+        data_bytes: of messages, that of the watch's creation included.
+    """
 
     def __init__(self) -> None:
         loop = asyncio.get_running_loop()
         self.ready: asyncio.Future[None] = loop.create_future()
         self.watching: asyncio.Future[None] = loop.create_future()
+        self.data_bytes = 0
         self._kept = b""
         self._transport: asyncio.Transport
 
@@ -78,8 +85,10 @@ class IdlePeer(asyncio.Protocol):
             if kind == _SETTINGS and not flags & _ACK:
                 self._transport.write(_ACKNOWLEDGED)
                 self.ready.set_result(None)
-            elif kind == _DATA and not self.watching.done():
-                self.watching.set_result(None)
+            elif kind == _DATA:
+                self.data_bytes += end - _HEAD.size
+                if not self.watching.done():
+                    self.watching.set_result(None)
             elif kind == _GOAWAY:
                 self.connection_lost(None)
 
