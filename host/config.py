@@ -58,6 +58,9 @@ def load(flags: Mapping[str, str | None], environment: Mapping[str, str], config
     _check_doors(settings, given)
     _check_reachable(settings, given)
     _check_tls(settings, given)
+    if settings.auto_compaction_mode == "revision" and settings.auto_compaction_retention.endswith("s"):
+        rule = "a whole number where auto-compaction-mode is revision"
+        raise _refusal("auto-compaction-retention", rule, given["auto-compaction-retention"])
     if settings.join and settings.initial_cluster:
         raise _refusal(
             "join", "left out where initial-cluster is given: either of them says who the others are", given["join"]

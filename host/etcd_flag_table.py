@@ -68,8 +68,8 @@ BACKEND: Final = (
     *_idle(_TRUTH, "false", "experimental-enable-lease-checkpoint", "experimental-enable-lease-checkpoint-persist"),
     *_idle(_TRUTH, "false", "experimental-stop-grpc-service-on-defrag", "experimental-set-member-localaddr"),
     *_idle(_TRUTH, "false", "unsafe-no-fsync"),
-    *_idle(_TEXT, "periodic", "auto-compaction-mode"),
-    *_idle(_TEXT, "0", "auto-compaction-retention"),
+    _served("auto-compaction-mode", _TEXT, "periodic"),
+    _served("auto-compaction-retention", _TEXT, "0"),
 )
 
 CLUSTERING: Final = (

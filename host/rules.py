@@ -70,6 +70,16 @@ def duration(least_s: float, most_s: float) -> Callable[[str], float]:
     return parse
 
 
+def retention(text: str) -> str:
+    """How much history is kept: a bare number (hours or revisions, by the mode), or a time, written in seconds."""
+    if re.fullmatch(r"[0-9]{1,18}", text):
+        return text
+    try:
+        return f"{seconds(text):g}s"
+    except ValueError:
+        raise ValueError("a whole number, or a time as in 1h15m30s") from None
+
+
 def quota(text: str) -> int:
     """Bytes, the default filled in for 0."""
     return number(0, 1 << 62)(text) or DEFAULT_QUOTA_BYTES

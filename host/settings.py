@@ -58,6 +58,8 @@ class Settings:
     election_timeout_ms: int
     snapshot_count: int
     snapshot_catchup_entries: int
+    auto_compaction_mode: str
+    auto_compaction_retention: str
     quota_backend_bytes: int
     max_txn_ops: int
     max_request_bytes: int
@@ -193,6 +195,20 @@ SETTINGS: Final[tuple[Setting, ...]] = (
         "5000",
         rules.number(1, 1 << 40),
         "Log entries kept before the newest snapshot, for members and workers that are a little behind.",
+    ),
+    Setting(
+        "auto-compaction-mode",
+        "auto_compaction_mode",
+        "periodic",
+        rules.choice("periodic", "revision"),
+        "What auto-compaction-retention counts: periodic for time, revision for revisions.",
+    ),
+    Setting(
+        "auto-compaction-retention",
+        "auto_compaction_retention",
+        "0",
+        rules.retention,
+        "History that is kept: hours, a time as in 30m, or so many revisions; 0 keeps all of it.",
     ),
     Setting(
         "quota-backend-bytes",

@@ -23,6 +23,7 @@ from oarlock.wire import logs, process
 from oarlock.wire.errors import ConfigurationError, CorruptError, DamageError, OarlockError
 from oarlock.wire.frames import TOKEN_BYTES
 from oarlock.wire.operations import PROTOCOL_VERSION
+from oarlock.workers.auto_compaction import auto_compaction
 from oarlock.workers.coordinator_link import CoordinatorLink
 from oarlock.workers.etcd_backend import EtcdBackend
 from oarlock.workers.etcd_door import MESSAGE_OVERHEAD_BYTES, DoorSettings, EtcdDoor
@@ -111,6 +112,7 @@ async def _run(number: int, settings: dict[str, Any]) -> None:
         ),
         REQUEST_TIMEOUT_S + 2 * settings["election_timeout_ms"] / 1000,
         _ready,
+        None if number else auto_compaction(settings["auto_compaction_mode"], settings["auto_compaction_retention"]),
     )
     for signal_number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(signal_number, stop.set)

@@ -155,6 +155,15 @@ class Requests:
         for caller, item in waiting:
             caller.answer(item)
 
+    def compact_to(self, revision: int) -> bool:
+        """Proposes a compaction that nobody asked for; False where there is nothing to compact."""
+        if revision <= max(self._keeper.meta.compact_revision, 1):
+            return False
+        request = [1, int(Op.COMPACT), revision, False]
+        self._batches.add(Source(NOBODY, 0, 0, 0, 0.0), [request], _BATCH, REQUEST_OVERHEAD_BYTES)
+        log.info("history is compacted", revision=revision)
+        return True
+
     def measure_space(self) -> bool:
         """Compares the replica's size with the quota; proposes the alarm, or its end, where that is due."""
         quota = self._quota

@@ -24,6 +24,7 @@ from oarlock.wire.operations import Alarm
 from oarlock.wire.sockets import descriptor
 from oarlock.workers import write_batches
 from oarlock.workers.apply import Applied
+from oarlock.workers.auto_compaction import AutoCompaction
 from oarlock.workers.commit_stream import CommitStream
 from oarlock.workers.coordinator_link import CoordinatorLink
 from oarlock.workers.etcd_backend import EtcdBackend
@@ -77,6 +78,8 @@ class Worker:
             and of what is to be called when the latter has something to write; called once the replica has caught up.
         request_timeout_s: how long requests of etcd's clients may take.
         on_ready: called once clients are served.
+        compaction: says when history is compacted without anybody asking; None where it is not, or where another
+            worker of this member sees to it.
     """
 
     def __init__(
@@ -91,6 +94,7 @@ class Worker:
         open_doors: Callable[[EtcdBackend, Callable[[], None]], tuple[NativeDoor, WatchPort, EtcdDoor | None]],
         request_timeout_s: float,
         on_ready: Callable[[], None],
+        compaction: AutoCompaction | None = None,
     ) -> None:
         self._number = number
         self._loop = loop
@@ -99,6 +103,7 @@ class Worker:
         self._hub = hub
         self._open_doors = open_doors
         self._on_ready = on_ready
+        self._compaction = compaction
         self._door: NativeDoor | None = None
         self._watch_port: WatchPort | None = None
         self._etcd_door: EtcdDoor | None = None
@@ -459,6 +464,11 @@ class Worker:
             self._report()
         if self._requests.measure_space():
             self._schedule_flush()
+        if self._compaction is not None:
+            revision = self._compaction.step(now_s, self._keeper.meta.revision)
+            is_leading = self._leader[1] != 0 and self._leader[1] == self._keeper.identity[1]
+            if revision is not None and is_leading and self._requests.compact_to(revision):
+                self._schedule_flush()
         self._keeper.scrub_slice()
         _watchers.set(self._hub.watcher_count)
         _revision.set(self._keeper.meta.revision)

@@ -97,6 +97,8 @@ BAD = [
     ("election-timeout", "499"),
     ("snapshot-count", "0"),
     ("snapshot-catchup-entries", "0"),
+    ("auto-compaction-mode", "daily"),
+    ("auto-compaction-retention", "soon"),
     ("quota-backend-bytes", "-5"),
     ("max-txn-ops", "1e3"),
     ("max-request-bytes", "9" * 30),
