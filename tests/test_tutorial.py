@@ -76,6 +76,7 @@ def normal(text: str) -> str:
         (r"\b[0-9.]+(ms|µs|s)\b", "TIME"),
         (r"\b[0-9.]+ [kM]?B\b", "SIZE"),
         (r":2[34][0-9]0\b", ":PEER"),
+        (r"http://127\.0\.0\.1:[0-9]+", "http://127.0.0.1:CLIENT"),
         (r"(?<=, )[0-9]+(?=,|$)|(?<= )[0-9]+(?= \|)", "N"),
         (r"\b(true|false)\b", "BOOL"),
         (r"remaining\(\w+\)", "remaining"),
