@@ -57,3 +57,27 @@ def test_negative_figures_are_refused() -> None:
         due_times(-1)
     with pytest.raises(ValueError, match="-2"):
         next(values(-2))
+
+
+def test_by_zipf_each_key_comes_as_often_as_its_rank_says() -> None:
+    drawn = list(islice(KeySpace(100, 10, zipf=1.0, seed=1).numbers(), 20_000))
+    total = sum(1 / rank for rank in range(1, 101))
+    for rank in (1, 2, 10):
+        assert drawn.count(rank - 1) / len(drawn) == pytest.approx(1 / rank / total, rel=0.15)
+    assert set(drawn) <= set(range(100))
+
+
+def test_shares_of_keys_in_turn_are_all_of_them() -> None:
+    spaces = [KeySpace(7, 8, share=share, shares=3) for share in range(3)]
+    drawn = [list(islice(space.numbers(), 7)) for space in spaces]
+    assert drawn[1] == [1, 4, 0, 3, 6, 2, 5]
+    assert {number for numbers in drawn for number in numbers[:3]} == set(range(7))
+
+
+def test_an_open_load_may_begin_later() -> None:
+    assert list(islice(due_times(4, 0.125), 3)) == [0.125, 0.375, 0.625]
+
+
+def test_an_exponent_below_zero_is_refused() -> None:
+    with pytest.raises(ValueError, match="-1"):
+        KeySpace(10, 10, zipf=-1.0)
