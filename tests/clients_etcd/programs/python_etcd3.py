@@ -198,7 +198,8 @@ if __name__ == "__main__":
         the_member_describes_itself,
         alarms_are_raised_and_cleared,
         a_snapshot_is_the_whole_store,
-        watches_go_on_after_a_restart,
         a_watch_from_a_compacted_revision_is_told_so,
     )
+    if PACKAGE == "pyetcd":  # the ancestor opens streams in a loop without a pause while there is no server
+        run(watches_go_on_after_a_restart)
     client.close()
