@@ -84,6 +84,8 @@ class Applied(NamedTuple):
     physical: tuple[tuple[int, int], ...] = ()
 
 
+_OF_MEMBERS: Final = (EntryKind.MEMBERSHIP, EntryKind.MEMBER_ATTRIBUTES)
+
 BeforeCommit: TypeAlias = Callable[[Sequence[Applied], int], None]
 
 
@@ -132,7 +134,7 @@ class StateMachine:
 
     @property
     def members(self) -> Members:
-        """The members as of the last committed transaction; not to be asked for while one is under way."""
+        """The members as of the last committed transaction, also while the next one is under way."""
         if self._members is None:
             with self.replica.read() as view:
                 self._members = load_members(view, self._initial_members)
@@ -172,6 +174,8 @@ class StateMachine:
                     if before_commit is not None:
                         before_commit(applied, view.position)
                 self.changes = view.changes
+                if any(entry.kind in _OF_MEMBERS for entry in entries):
+                    self._members = None
                 return applied
             except ReplicaFullError:
                 self._load()
@@ -192,7 +196,7 @@ class StateMachine:
         position = view.position
         if incarnation and not self._admit(view, incarnation, batch, index):
             applied = applied._replace(admitted=False)
-        elif kind in (EntryKind.MEMBERSHIP, EntryKind.MEMBER_ATTRIBUTES):
+        elif kind in _OF_MEMBERS:
             self._follow_members(view, entry)
         elif kind != EntryKind.EMPTY:
             batch_run = _BatchRun(self.alarms, self._outcomes, view, entry, incarnation == self.own_incarnation != 0)
@@ -206,7 +210,6 @@ class StateMachine:
         return applied
 
     def _follow_members(self, view: WriteView, entry: Entry) -> None:
-        self._members = None
         members = load_members(view, self._initial_members)
         try:
             if entry.kind == EntryKind.MEMBERSHIP:
