@@ -22,6 +22,7 @@ from oarlock.loadgen.commands_common import (
     load_settings,
     output_options,
     spoken_errors,
+    tell,
     value_size_option,
 )
 from oarlock.loadgen.job import Job
@@ -47,14 +48,14 @@ for command in commands_load.COMMANDS:
 @key_options
 @value_size_option
 @output_options
-def put(value_size: int, processes: int, write_out: str, **options: Any) -> None:
+def put(value_size: int, processes: int, **options: Any) -> None:
     """Put values to keys."""
     with spoken_errors():
-        load, keys = load_of(options | {"processes": processes}), key_options_of(options)
+        load, keys = load_of(options, processes), key_options_of(options)
         job = Job("put", load, keys | {"value_size": value_size}, seed=options["seed"])
         outcome = carry_out(job, processes)
     settings = load_settings(load, processes) | key_settings(keys) | {"value_size_bytes": value_size}
-    Report.of("put", settings, outcome).show(write_out)
+    tell(Report.of("put", settings, outcome))
 
 
 @bench.command("range")
@@ -69,12 +70,10 @@ def put(value_size: int, processes: int, write_out: str, **options: Any) -> None
 @click.option("--count-only", is_flag=True, help="Ask for the number of keys alone.")
 @fill_option
 @output_options
-def range_command(
-    key: str | None, value_size: int, filled: bool, processes: int, write_out: str, **options: Any
-) -> None:
+def range_command(key: str | None, value_size: int, filled: bool, processes: int, **options: Any) -> None:
     """Read the range from KEY to RANGE_END again and again; without KEY, the keys of the key space one by one."""
     with spoken_errors():
-        load, keys = load_of(options | {"processes": processes}), key_options_of(options)
+        load, keys = load_of(options, processes), key_options_of(options)
         reads = asdict(_reads(key, options))
         job = Job("range", load, keys | {"reads": reads}, seed=options["seed"])
         if filled:
@@ -85,7 +84,7 @@ def range_command(
         name: value.decode(errors="backslashreplace") if isinstance(value, bytes) else value
         for name, value in reads.items()
     }
-    Report.of("range", settings, outcome).show(write_out)
+    tell(Report.of("range", settings, outcome))
 
 
 @bench.command()
@@ -94,7 +93,7 @@ def range_command(
 @value_size_option
 @click.option("--watchers", default=100, show_default=True, help="Watches; number n watches key n modulo key space.")
 @output_options
-def watch(watchers: int, value_size: int, write_out: str, **options: Any) -> None:
+def watch(watchers: int, value_size: int, **options: Any) -> None:
     """Write keys that are watched, and measure the deliveries: rate, latency, whether all came once and in order.
 
     Exits with 1 where they did not.
@@ -102,7 +101,7 @@ def watch(watchers: int, value_size: int, write_out: str, **options: Any) -> Non
     from oarlock.loadgen.watch_workload import run_watches
 
     with spoken_errors():
-        load, keys = load_of(options), key_options_of(options)
+        load, keys = load_of(options, options["processes"]), key_options_of(options)
         if options["processes"] != 1:
             raise ValueError("watch runs in one process; watch-storm takes more")
         space = key_space(Job("put", load, keys, seed=options["seed"]))
@@ -110,7 +109,7 @@ def watch(watchers: int, value_size: int, write_out: str, **options: Any) -> Non
             figures, deliveries = runner.run(run_watches(load, space, watchers, value_size, progress))
     settings = load_settings(load, 1) | key_settings(keys) | {"value_size_bytes": value_size, "watchers": watchers}
     extra = {"completeness": asdict(deliveries.completeness), "lost_watches": deliveries.lost_watches}
-    Report("watch", settings, figures, (deliveries.rate, deliveries.latencies), extra).show(write_out)
+    tell(Report("watch", settings, figures, (deliveries.rate, deliveries.latencies), extra))
     if not deliveries.completeness.is_whole:
         raise SystemExit(1)
 

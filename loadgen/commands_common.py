@@ -7,7 +7,7 @@ import signal
 from asyncio import Future
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 import click
 from rich.console import Console
@@ -71,10 +71,38 @@ def load_options_with(in_flight: int) -> Callable[[Command], Command]:
 load_options = load_options_with(1)
 """How hard to press: see ``load_of``."""
 
+_FORM: Final = "oarlock.loadgen.form"
+
+
+def _keep(context: click.Context, option: click.Parameter, value: Any) -> None:
+    context.meta[_FORM] = value
+
+
 output_options = _together(
-    click.option("-w", "--write-out", type=click.Choice(["table", "json"]), default="table", show_default=True),
+    click.option(
+        "-w",
+        "--write-out",
+        type=click.Choice(["table", "json"]),
+        default="table",
+        show_default=True,
+        expose_value=False,
+        callback=_keep,
+    ),
 )
-"""How the results are told: ``write_out``."""
+"""How the results are told, by ``tell``."""
+
+
+class Showable(Protocol):
+    """Results: a Report is one."""
+
+    def show(self, form: str) -> None:
+        """Prints them to standard output: ``form`` is "table" or "json"."""
+
+
+def tell(results: Showable) -> None:
+    """Shows ``results`` as the ``output_options`` of the running command say."""
+    results.show(click.get_current_context().meta[_FORM])
+
 
 key_options = _together(
     click.option("--key-size", default=DEFAULT_KEY_BYTES, show_default=True, help="Bytes of a key."),
@@ -97,8 +125,8 @@ fill_option = click.option(
 )
 
 
-def load_of(options: dict[str, Any]) -> Load:
-    """The load that ``load_options`` stand for.
+def load_of(options: dict[str, Any], processes: int) -> Load:
+    """The load of ``processes`` processes that ``load_options`` stand for.
 
     Raises:
         ValueError: one that cannot be.
@@ -108,7 +136,7 @@ def load_of(options: dict[str, Any]) -> Load:
         total = DEFAULT_TOTAL
     return Load(
         tuple(endpoint for endpoint in options["endpoints"].split(",") if endpoint),
-        clients=options["processes"] if options["clients"] is None else options["clients"],
+        clients=processes if options["clients"] is None else options["clients"],
         in_flight=options["in_flight"],
         total=total,
         duration_s=duration_s,

@@ -20,6 +20,7 @@ from oarlock.loadgen.commands_common import (
     load_settings,
     output_options,
     spoken_errors,
+    tell,
     value_size_option,
 )
 from oarlock.loadgen.job import Job
@@ -40,12 +41,10 @@ CONNECTING: Final = 100
 @click.option("--read-share", default=DEFAULT_READ_SHARE, show_default=True, help="How many of all are reads, 0 to 1.")
 @fill_option
 @output_options
-def mixed(
-    value_size: int, consistency: str, read_share: float, filled: bool, processes: int, write_out: str, **options: Any
-) -> None:
+def mixed(value_size: int, consistency: str, read_share: float, filled: bool, processes: int, **options: Any) -> None:
     """Read and put keys, in any order, a share of each."""
     with spoken_errors():
-        load, keys = load_of(options | {"processes": processes}), key_options_of(options)
+        load, keys = load_of(options, processes), key_options_of(options)
         own = {"value_size": value_size, "read_share": read_share, "serializable": consistency == "s"}
         job = Job("mixed", load, keys | own, seed=options["seed"])
         if filled:
@@ -53,7 +52,7 @@ def mixed(
         outcome = carry_out(job, processes)
     settings = load_settings(load, processes) | key_settings(keys)
     settings |= {"value_size_bytes": value_size, "read_share": read_share, "serializable": consistency == "s"}
-    Report.of("mixed", settings, outcome).show(write_out)
+    tell(Report.of("mixed", settings, outcome))
 
 
 @click.command()
@@ -62,33 +61,33 @@ def mixed(
 @value_size_option
 @click.option("--max-tries", default=DEFAULT_MAX_TRIES, show_default=True, help="After which a swap gives up.")
 @output_options
-def txn(keys: int, value_size: int, max_tries: int, processes: int, write_out: str, **options: Any) -> None:
+def txn(keys: int, value_size: int, max_tries: int, processes: int, **options: Any) -> None:
     """Compare and swap the values of a few keys, and try again where another was faster.
 
     A request is a swap as a whole: a read, and transactions until one succeeds.
     """
     with spoken_errors():
-        load = load_of(options | {"processes": processes})
+        load = load_of(options, processes)
         own = {"key_space_size": keys, "distribution": "uniform", "value_size": value_size, "max_tries": max_tries}
         outcome = carry_out(Job("txn", load, own, seed=options["seed"]), processes)
     settings = load_settings(load, processes)
     settings |= {"key_space_size": keys, "value_size_bytes": value_size, "max_tries": max_tries}
-    Report.of("txn", settings, outcome).show(write_out)
+    tell(Report.of("txn", settings, outcome))
 
 
 @click.command("connect-storm")
 @load_options_with(CONNECTING)
 @click.option("--hold", default=0.0, show_default=True, help="Seconds for which a connection stays, 1,000 a process.")
 @output_options
-def connect_storm(hold: float, processes: int, write_out: str, **options: Any) -> None:
+def connect_storm(hold: float, processes: int, **options: Any) -> None:
     """Connect new clients, --rate of them a second; a request lasts from connecting to the server's greeting.
 
     --clients times --in-flight bounds how many connect at a time.
     """
     with spoken_errors():
-        load = load_of(options | {"processes": processes})
+        load = load_of(options, processes)
         outcome = carry_out(Job("connect-storm", load, {"hold_s": hold}), processes)
-    Report.of("connect-storm", load_settings(load, processes) | {"hold_s": hold}, outcome).show(write_out)
+    tell(Report.of("connect-storm", load_settings(load, processes) | {"hold_s": hold}, outcome))
 
 
 @click.command("large-values")
@@ -97,22 +96,21 @@ def connect_storm(hold: float, processes: int, write_out: str, **options: Any) -
 @click.option("--key-space-size", default=SWEPT_KEYS, show_default=True, help="Different keys.")
 @consistency_option
 @output_options
-def large_values(
-    sizes: tuple[int, ...], key_space_size: int, consistency: str, processes: int, write_out: str, **options: Any
-) -> None:
+def large_values(sizes: tuple[int, ...], key_space_size: int, consistency: str, processes: int, **options: Any) -> None:
     """Put values and read them again, size by size.
 
     Without --total and --duration, so many of each size as make 64 MiB, 10,000 at most.
     """
     with spoken_errors():
         bounded = options["total"] is not None or options["duration"] is not None
-        load = load_of(options | {"processes": processes})
+        load = load_of(options, processes)
         own = {"key_space_size": key_space_size, "reads": {"serializable": consistency == "s"}}
-        sweep = SizeSweep(load, own, processes, options["seed"], bounded=bounded)
+        settings = load_settings(load, processes)
+        settings |= {"key_space_size": key_space_size, "serializable": consistency == "s"}
+        sweep = SizeSweep(load, own, processes, options["seed"], settings, bounded=bounded)
         for size in sizes or SWEPT_SIZES:
             sweep.measure(size, carry_out)
-    settings = {"key_space_size": key_space_size, "serializable": consistency == "s"}
-    sweep.show(load_settings(load, processes) | settings, write_out)
+    tell(sweep)
 
 
 COMMANDS: Final = (mixed, txn, connect_storm, large_values)

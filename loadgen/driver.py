@@ -10,6 +10,7 @@ the end of one request is the time at which the next one is due.
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from itertools import islice, repeat
@@ -88,14 +89,13 @@ class Driver:
         self.lanes = [Lane(issue) for issue in issues]
         if not self.lanes:
             raise ValueError("a load needs a client at least")
-        self.series: dict[str, Series] = {}
-        self._plan = islice(zip(due, kinds, requests, strict=False), total)
+        self.series: defaultdict[str, Series] = defaultdict(Series)
+        self._plan = islice(zip(due, map(self.series.__getitem__, kinds), requests, strict=False), total)
         self._limit = in_flight
         self._clock = clock
         self._finished = finished
-        self._next: tuple[float, str, tuple[Any, ...]] | None = None
+        self._next: tuple[float, Series, tuple[Any, ...]] | None = None
         self._start_ns = self._end_ns = clock()
-        self.sent = 0
 
     def start(self) -> None:
         """Begins: time counts from now."""
@@ -121,6 +121,11 @@ class Driver:
         return sum(lane.in_flight for lane in self.lanes)
 
     @property
+    def sent(self) -> int:
+        """Requests issued."""
+        return sum(series.sent for series in self.series.values())
+
+    @property
     def ended(self) -> int:
         """Requests that ended, well or not."""
         return self.sent - self.in_flight
@@ -140,13 +145,11 @@ class Driver:
         """Sends the next request over ``lane`` if it is due: says whether it went out."""
         if self._next is None:
             return False
-        due_s, kind, request = self._next
+        due_s, series, request = self._next
         due_ns = self._start_ns + int(due_s * 1e9) if due_s else now_ns
         if due_ns > now_ns:
             return False
         self._next = next(self._plan, None)
-        self.sent += 1
-        series = self.series.get(kind) or self.series.setdefault(kind, Series())
         series.sent += 1
         try:
             pending = lane.issue(*request)

@@ -33,16 +33,29 @@ class SizeSweep:
         options: of both jobs: keys, and ``reads``.
         processes: that share each load.
         seed: see Job.
+        settings: what was asked for, for the report.
         bounded: whether the load's total or duration was asked for; else each size gets a total of its own.
     """
 
-    def __init__(self, load: Load, options: dict[str, Any], processes: int, seed: int, *, bounded: bool) -> None:
+    def __init__(
+        self,
+        load: Load,
+        options: dict[str, Any],
+        processes: int,
+        seed: int,
+        settings: dict[str, Any],
+        *,
+        bounded: bool,
+    ) -> None:
         self._load = load
         self._options = options
         self._processes = processes
         self._seed = seed
         self._bounded = bounded
+        self.settings = settings
         self.sizes: list[dict[str, Any]] = []
+        self.outcomes: dict[str, Outcome] = {}
+        """What came of every load, by its title."""
 
     def measure(self, size: int, carry_out: CarryOut) -> None:
         """Puts values of ``size`` bytes, then reads the same keys.
@@ -52,8 +65,9 @@ class SizeSweep:
         load, options = self._load_for(size), self._options | {"value_size": size}
         figures = {}
         for name in ("put", "range"):
-            outcome = carry_out(Job(name, load, options, seed=self._seed), self._processes, f"{name}, {size:,} bytes")
-            figures[name] = _figures(outcome.figures(), size)
+            title = f"{name}, {size:,} bytes"
+            self.outcomes[title] = carry_out(Job(name, load, options, seed=self._seed), self._processes, title)
+            figures[name] = _figures(self.outcomes[title].figures(), size)
         self.sizes.append({"value_size_bytes": size} | figures)
 
     def _load_for(self, size: int) -> Load:
@@ -62,10 +76,10 @@ class SizeSweep:
         fitting = SWEPT_BYTES // max(size, 1)
         return replace(self._load, total=max(self._processes, min(fitting, self._load.total or fitting)))
 
-    def show(self, settings: dict[str, Any], form: str) -> None:
+    def show(self, form: str) -> None:
         """Prints all to standard output: ``form`` is "table" or "json"."""
         if form == "json":
-            print(json.dumps({"benchmark": "large-values", "settings": settings, "sizes": self.sizes}, indent=2))
+            print(json.dumps({"benchmark": "large-values", "settings": self.settings, "sizes": self.sizes}, indent=2))
         else:
             Console().print(self._table())
 
