@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from asyncio import Future
 from collections.abc import Iterable
 from typing import TypeVar
@@ -12,12 +13,12 @@ from oarlock.results import Header, MemberAddResult, MemberList
 T = TypeVar("T")
 
 
-class MemberMethods:
+class MemberMethods(ABC):
     """The methods about the members of the cluster. Part of ``oarlock.aio.Client``."""
 
+    @abstractmethod
     def call(self, call: calls.Call[T], timeout_s: float | None = None) -> Future[T]:
         """See ``oarlock.aio.Client``."""
-        raise NotImplementedError
 
     def member_list(self, linearizable: bool = True, *, timeout_s: float | None = None) -> Future[MemberList]:
         """The members.

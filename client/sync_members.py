@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterable
 from typing import TypeVar
 
@@ -11,12 +12,12 @@ from oarlock.results import Header, MemberAddResult, MemberList
 T = TypeVar("T")
 
 
-class MemberMethods:
+class MemberMethods(ABC):
     """The methods about the members of the cluster. Part of ``oarlock.sync.Client``."""
 
+    @abstractmethod
     def call(self, call: calls.Call[T], timeout_s: float | None = None) -> T:
         """See ``oarlock.sync.Client``."""
-        raise NotImplementedError
 
     def member_list(self, linearizable: bool = True, *, timeout_s: float | None = None) -> MemberList:
         """The members.
