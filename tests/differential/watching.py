@@ -82,7 +82,7 @@ class WatchStream:
 
     def marks(self) -> int:
         """How many marks the recorder has seen: all that was written before them has arrived there."""
-        return sum(event["kv"]["key"] == MARK for event in self.events(RECORDER))
+        return sum(event["kv"]["key"] == MARK and "type" not in event for event in self.events(RECORDER))
 
     def end_requests(self) -> None:
         """Sends no more requests."""
