@@ -39,8 +39,13 @@ class Report:
     @classmethod
     def of(cls, benchmark: str, settings: dict[str, Any], outcome: Outcome) -> Report:
         """The report of a load with all that came of it."""
-        counts = {"counts": dict(outcome.counts)} if outcome.counts else {}
-        return cls(benchmark, settings, outcome.figures(), extra=counts, outcome=outcome)
+        available_s = outcome.seconds * settings.get("processes", 1)
+        extra: dict[str, Any] = (
+            {"generator_busy_percent": round(outcome.cpu_s / available_s * 100, 1)} if available_s else {}
+        )
+        if outcome.counts:
+            extra["counts"] = dict(outcome.counts)
+        return cls(benchmark, settings, outcome.figures(), extra=extra, outcome=outcome)
 
     def as_data(self) -> dict[str, Any]:
         """Plain values, ready for JSON."""

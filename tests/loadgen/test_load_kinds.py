@@ -87,3 +87,11 @@ def test_sizes_stand_side_by_side_in_the_table(server: LoadServer) -> None:
     arguments = ["large-values", "--endpoints", server.endpoint, "--total", "2", "--value-size", "4096"]
     result = CliRunner().invoke(commands.bench, arguments)
     assert [line for line in result.stdout.splitlines() if "4,096" in line and "range" in line]
+
+
+def test_a_terminal_shows_how_far_it_is(server: LoadServer) -> None:
+    arguments = ["put", "--endpoints", server.endpoint, "--duration", "0.6", "--in-flight", "5"]
+    result = CliRunner(env={"FORCE_COLOR": "1", "COLUMNS": "120"}).invoke(commands.bench, arguments)
+    assert result.exit_code == 0
+    assert "a second" in result.stderr
+    assert "oarlock bench put" in result.stdout

@@ -7,8 +7,8 @@ from collections import Counter
 
 import pytest
 
-from oarlock.loadgen.driver import Figures
 from oarlock.loadgen.histogram import Histogram
+from oarlock.loadgen.outcome import Figures, Outcome, Series
 from oarlock.loadgen.report import Report
 
 
@@ -38,3 +38,17 @@ def test_the_table_shows_the_same(report: Report, capsys: pytest.CaptureFixture[
 def test_a_load_without_success_has_zeros() -> None:
     report = Report("put", {}, Figures(0.0, 0, Histogram(), Counter()))
     assert json.loads(report.as_json())["requests_per_second"] == 0
+
+
+def test_an_outcome_is_told_by_kind_and_by_time() -> None:
+    outcome = Outcome(2.0, cpu_s=1.0, counts=Counter(retries=3))
+    for kind, latency_ns in (("put", 4_000_000), ("range", 2_000_000)):
+        outcome.series[kind] = Series(sent=1)
+        outcome.series[kind].latencies.record(latency_ns)
+        outcome.timeline.record(1.5, latency_ns)
+    report = Report.of("mixed", {"processes": 2}, outcome)
+    data = json.loads(report.as_json())
+    assert (data["requests"], data["counts"], data["generator_busy_percent"]) == (2, {"retries": 3}, 25.0)
+    assert data["series"]["put"]["latency_ms"]["max"] == 4
+    assert [(row["at_s"], row["requests"], row["max_ms"]) for row in data["timeline"]] == [(0, 0, 0), (1, 2, 4)]
+    assert "timeline" not in report.as_data()
