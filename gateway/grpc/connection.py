@@ -68,8 +68,8 @@ DEFAULT_MESSAGE_LIMITS: Final = MessageLimits()
 class GrpcConnection:
     """Calls on one connection.
 
-    Invariants: as `Connection`; a call is in ``_calls`` from its headers until it is over; ``_kept_bytes`` is the sum
-    over the readers of those.
+    Invariants: as `Connection`; a call is its stream's context from its headers until it is over, and not longer, so
+    that both are freed at once; ``_kept_bytes`` is the sum over the readers of those.
 
     Args:
         methods: what is served.
@@ -168,6 +168,7 @@ class GrpcConnection:
             raise MisuseError(f"a whole reply to stream {stream.id} after its beginning")
         if call.reader is None:
             call.is_over = True
+            stream.context = None
         else:
             self._forget(call)
         return self._connection.respond(stream, RESPONSE_HEADERS, framed(message), OK_TRAILERS)
@@ -353,6 +354,7 @@ class GrpcConnection:
         """The call is over."""
         call.is_over = True
         call.message = None
+        call.stream.context = None
         if call.reader is not None:
             self._kept_bytes -= call.reader.kept_bytes
             call.reader = None
