@@ -17,7 +17,8 @@ from scenarios import PATIENCE_S, eventually, restart_server, run
 
 PORT, PACKAGE = int(sys.argv[1]), sys.argv[2]
 ATTEMPT_S = 5.0
-"""For one attempt to watch again: the client may lose it among what its broken stream leaves."""
+"""For one attempt to watch again, which the client may lose among what its broken stream leaves; and for one to lock:
+the ancestor misses a release that comes before its watch."""
 etcd3 = import_module(PACKAGE)
 client = etcd3.client(host="127.0.0.1", port=PORT, timeout=PATIENCE_S)
 txn = client.transactions
@@ -131,7 +132,7 @@ def locks_exclude() -> None:
     first, second = client.lock(f"{PACKAGE}-lock", ttl=100), client.lock(f"{PACKAGE}-lock", ttl=100)
     assert first.acquire()
     assert not second.acquire(timeout=0)
-    waiting = threading.Thread(target=second.acquire, kwargs={"timeout": PATIENCE_S})
+    waiting = threading.Thread(target=eventually, args=[lambda: second.acquire(timeout=ATTEMPT_S)])
     waiting.start()
     assert first.refresh()[0].TTL == 100
     assert first.release()
