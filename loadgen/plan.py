@@ -12,7 +12,7 @@ from array import array
 from bisect import bisect_right
 from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import accumulate, count, repeat
+from itertools import accumulate, count, cycle, repeat
 from random import Random
 from typing import Final
 
@@ -88,8 +88,7 @@ class KeySpace:
         """Draws by looking up a chance among the summed frequencies: exact, 0.5 µs a number, 8 bytes a key."""
         sums = array("d", accumulate((rank + 1) ** -self.zipf for rank in range(self.count)))
         chance, total = Random(self.seed).random, sums[-1]
-        while True:
-            yield bisect_right(sums, chance() * total)
+        return (bisect_right(sums, chance() * total) for _ in repeat(None))
 
     def keys(self) -> Iterator[bytes]:
         """``numbers`` as keys."""
@@ -106,9 +105,7 @@ def values(size: int, seed: int = 0) -> Iterator[bytes]:
     if size < 0:
         raise ValueError(f"a value has 0 bytes or more, not {size}")
     random = Random(seed)
-    made = [random.randbytes(size) for _ in range(VALUES)]
-    while True:
-        yield from made
+    return cycle([random.randbytes(size) for _ in range(VALUES)])
 
 
 def due_times(rate: float, first_s: float = 0.0) -> Iterator[float]:

@@ -56,20 +56,23 @@ async def mixed(job: Job, hooks: Hooks) -> Outcome:
         ValueError: a figure is out of its range.
     """
     load, read_share = job.own_load, job.options.get("read_share", DEFAULT_READ_SHARE)
-    kinds = reads_and_puts(job.own_seed, read_share)
+    kinds, same_kinds = (reads_and_puts(job.own_seed, read_share) for _ in range(2))
+    requests = _mixed_requests(same_kinds, job)
     async with clients_of(load) as clients:
         await hooks.start()
         issues = [client.submit for client in clients]
-        return await drive(load, issues, _mixed_requests(job, read_share), hooks.progress, hooks.stop, kinds)
+        return await drive(load, issues, requests, hooks.progress, hooks.stop, kinds)
 
 
-def _mixed_requests(job: Job, read_share: float) -> Iterator[tuple[Any, ...]]:
-    """Operation and arguments, in the order of ``reads_and_puts`` of the same seed."""
+def _mixed_requests(kinds: Iterator[str], job: Job) -> Iterator[tuple[Any, ...]]:
+    """Operation and arguments of each of ``kinds``."""
     flags = [int(RangeFlag.SERIALIZABLE)] if job.options.get("serializable", False) else []
     keys = key_space(job).keys()
     some = values(job.options.get("value_size", DEFAULT_VALUE_BYTES), job.own_seed)
-    for kind in reads_and_puts(job.own_seed, read_share):
-        yield (int(Op.RANGE), next(keys), *flags) if kind == "range" else (int(Op.PUT), next(keys), next(some))
+    return (
+        (int(Op.RANGE), next(keys), *flags) if kind == "range" else (int(Op.PUT), next(keys), next(some))
+        for kind in kinds
+    )
 
 
 @workload("txn")
