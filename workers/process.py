@@ -47,7 +47,11 @@ TOPIC_NUMBER_BYTES: Final = 8
 REQUEST_TIMEOUT_S: Final = 5.0
 """Requests of etcd's clients are given up after this and two election time-outs, as etcd does."""
 FULL_COLLECTION_EVERY: Final = 300
-"""Seconds between full garbage collections of an idle worker."""
+"""Seconds between full garbage collections of an idle worker: with many watchers that takes a tenth of a second."""
+BUSY_COLLECTION_EVERY: Final = 10
+BUSY_FULL_COLLECTION_EVERY: Final = 3600
+"""Of a busy one: between collections of garbage older than a second, and of all. A worker may be busy for months;
+what makes much garbage that refers to itself (connections, calls) takes itself apart, and the rest is little."""
 MAP_BYTES: Final = 1 << 30
 """The first size of a replica's map: address space, not memory; it grows by itself."""
 
@@ -182,11 +186,14 @@ async def _every_second(worker: Worker, etcd_metrics: EtcdMetrics) -> None:
         process.notify_alive(alarms=worker.alarms)
         worker.every_second(time.monotonic())
         etcd_metrics.every_second()
-        if worker.was_busy:
-            gc.collect(0)
-        else:
-            # All generations only now and then: with many watchers that takes a tenth of a second.
-            gc.collect(2 if second % FULL_COLLECTION_EVERY == 0 else 1)
+        gc.collect(_oldest_generation(second, worker.was_busy))
+
+
+def _oldest_generation(second: int, is_busy: bool) -> int:
+    """Up to which generation garbage is collected in this second."""
+    if second % (BUSY_FULL_COLLECTION_EVERY if is_busy else FULL_COLLECTION_EVERY) == 0:
+        return 2
+    return 0 if is_busy and second % BUSY_COLLECTION_EVERY else 1
 
 
 def _ready() -> None:
