@@ -82,6 +82,10 @@ class NativeDoor:
     async def put(self, key: bytes, value: bytes, lease: int = 0) -> int:
         return (await self._client.put(key, value, lease=lease)).header.revision
 
+    async def replace(self, key: bytes, value: bytes) -> int:
+        """A put whose answer has what was there before."""
+        return (await self._client.put(key, value, prev_kv=True)).header.revision
+
     async def delete(self, key: bytes) -> tuple[int, int]:
         result = await self._client.delete(key)
         return result.deleted, result.header.revision

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 from collections import Counter
 from collections.abc import Coroutine
 from contextlib import aclosing
@@ -15,6 +16,11 @@ from .lanes import Lane
 from .shared import Connect, Shape, Shared
 
 LOOK_S = 0.02
+FILL_WRITES = 80_000
+FILL_BYTES = 900
+"""The answers of so many such writes are more than the 64 MiB that are remembered for clients that ask again; and their
+entries more than the part of the log that is kept in memory, and than a segment of it."""
+FILL_LANES = 200
 
 
 class Load:
@@ -33,6 +39,7 @@ class Load:
         async def by_native() -> Door:
             return await NativeDoor.connect(native)
 
+        self._native = native
         self._connects: tuple[Connect, ...] = (by_native, by_grpc)
         self._seed = seed
         self._doors: list[Door] = []
@@ -55,6 +62,21 @@ class Load:
         for place in range(len(self._connects)):
             self._begin_at(place)
         self._begin(compact_often(self._shared, self._doors))
+
+    async def fill(self) -> None:
+        """Has the server remember as much as it ever will: what is bounded does not grow any more from then on."""
+        door = await NativeDoor.connect(self._native)
+
+        async def lane(number: int) -> None:
+            key = b"fill-%03d" % number
+            for turn in range(FILL_WRITES // FILL_LANES):
+                value = (b"%d " % turn).ljust(FILL_BYTES, b".")
+                self._shared.acknowledge(await door.replace(key, value), {key: value})
+
+        try:
+            await asyncio.gather(*map(lane, range(FILL_LANES)))
+        finally:
+            await door.close()
 
     async def go_on(self, seconds: float) -> None:
         """Lets it work for so long.
@@ -89,6 +111,7 @@ class Load:
         await asyncio.gather(*tasks, return_exceptions=True)
         for door in self._doors:
             await door.close()
+        gc.collect()  # channels of grpcio refer to themselves, and stay connected until then
 
     def _begin_at(self, place: int) -> None:
         """All that works by one door."""

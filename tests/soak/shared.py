@@ -26,6 +26,7 @@ class Shape:
         visitors: of each door, who connect, watch, and go.
         compact_s: between two compactions.
         kept_revisions: that are not compacted.
+        is_filled: whether what is bounded on the server is brought to its bounds first.
     """
 
     keys: int
@@ -35,6 +36,7 @@ class Shape:
     visitors: int
     compact_s: float
     kept_revisions: int
+    is_filled: bool
 
 
 class Shared:

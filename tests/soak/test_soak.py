@@ -25,8 +25,12 @@ __all__ = ["seed"]
 FLAGS = ("--snapshot-count", "10000", "--snapshot-catchup-entries", "1000")
 """Snapshots, and cuts of the log, every few minutes, so that there are many."""
 SHORT_S = 15.0
-SHORT = Shape(keys=200, lanes=3, pause_s=0.02, tenants=1, visitors=1, compact_s=1.0, kept_revisions=100)
-LONG = Shape(keys=5000, lanes=12, pause_s=0.0, tenants=4, visitors=3, compact_s=10.0, kept_revisions=5000)
+SHORT = Shape(
+    keys=200, lanes=3, pause_s=0.02, tenants=1, visitors=1, compact_s=1.0, kept_revisions=100, is_filled=False
+)
+LONG = Shape(
+    keys=5000, lanes=12, pause_s=0.0, tenants=4, visitors=3, compact_s=10.0, kept_revisions=5000, is_filled=True
+)
 LOOKS = 120
 """Samples in a run."""
 PATIENCE_S = 60.0
@@ -78,7 +82,9 @@ async def soak(server: Server, seed: int, shape: Shape, seconds: float, looks: i
     load, usage = Load(server.native_endpoint, server.client_endpoint, seed, shape), Usage(server)
     try:
         await load.start()
-        usage.sample()
+        if shape.is_filled:
+            await load.fill()
+        await asyncio.to_thread(usage.sample)
         for _ in range(looks):
             await load.go_on(seconds / looks)
             await asyncio.to_thread(usage.sample)

@@ -38,7 +38,9 @@ class Level:
 
 
 MEMORY = Level(share=0.05, bytes=4 * MIB)
-"""Of all processes: allocators and caches settle for some minutes. A leak of 16 bytes a request is far more."""
+"""Of all processes, the pages of databases included."""
+HEAP = Level(share=0.05, bytes=2 * MIB)
+"""Of any one process: allocators settle for some minutes. A leak of 16 bytes a request is more."""
 DATABASE = Level(share=0.05, bytes=4 * MIB)
 """Of a replica's file: it grows with the longest backlog between two compactions, and then stays."""
 DATA = Level(share=0.10, bytes=32 * MIB)
@@ -52,12 +54,14 @@ class Sample:
     Attributes:
         at_s: seconds since the first one.
         memory: proportional set size in bytes, by the name of the process.
+        heap: the part of it that no file is behind.
         database_bytes: of the largest replica's file.
         data_bytes: of the whole data directory, as the disk counts it.
     """
 
     at_s: float
     memory: dict[str, int]
+    heap: dict[str, int]
     database_bytes: int
     data_bytes: int
 
@@ -73,12 +77,14 @@ class Usage:
     def sample(self) -> Sample:
         """Takes one."""
         memory: dict[str, int] = {}
+        heap: dict[str, int] = {}
         for process in self.server.processes():
-            with suppress(psutil.NoSuchProcess):
-                memory[_name(process)] = process.memory_full_info().pss
+            name = _name(process)
+            memory[name], heap[name] = _memory_of(process.pid)
         taken = Sample(
             time.monotonic() - self.began_s,
             memory,
+            heap,
             max((_size(path) for path in self.server.data_dir.glob("workers/*/replica/data.mdb")), default=0),
             sum(map(_size, self.server.data_dir.rglob("*"))),
         )
@@ -92,15 +98,19 @@ class Usage:
             AssertionError: something still grows; says what, and how fast.
         """
         check_level("memory", MEMORY, [(each.at_s, sum(each.memory.values())) for each in self.samples])
+        for name in self.samples[0].heap:
+            check_level(f"the heap of {name}", HEAP, [(each.at_s, each.heap.get(name, 0)) for each in self.samples])
         check_level("database", DATABASE, [(each.at_s, each.database_bytes) for each in self.samples])
         check_level("data", DATA, [(each.at_s, each.data_bytes) for each in self.samples])
 
     def table(self) -> str:
-        """Some of the samples, in MiB."""
+        """Some of the samples."""
         names = sorted({name for sample in self.samples for name in sample.memory})
-        lines = ["seconds  database  data  " + "  ".join(names)]
+        lines = ["MiB: seconds  database  data  " + "  ".join(f"{name} (heap)" for name in names)]
         for sample in self.samples[:: max(1, len(self.samples) // 20)]:
-            memory = (f"{sample.memory.get(name, 0) / MIB:.1f}" for name in names)
+            memory = (
+                f"{sample.memory.get(name, 0) / MIB:.1f} ({sample.heap.get(name, 0) / MIB:.1f})" for name in names
+            )
             disk = f"{sample.database_bytes / MIB:.1f}  {sample.data_bytes / MIB:.1f}"
             lines.append(f"{sample.at_s:.0f}  {disk}  {'  '.join(memory)}")
         return "\n".join(lines)
@@ -135,6 +145,13 @@ def holdings(server: Server) -> dict[str, tuple[int, int]]:
 def _name(process: psutil.Process) -> str:
     title = " ".join(process.cmdline()).strip("\0 ")
     return title.removeprefix("oarlock: ") if title.startswith("oarlock: ") else "supervisor"
+
+
+def _memory_of(pid: int) -> tuple[int, int]:
+    """Proportional set size, and the part of it that no file is behind, in bytes."""
+    lines = Path(f"/proc/{pid}/smaps_rollup").read_text(encoding="ascii").splitlines()
+    sizes = {line.split(":")[0]: int(line.split()[1]) * 1024 for line in lines if line.startswith("Pss")}
+    return sizes["Pss"], sizes["Pss_Anon"]
 
 
 def _size(path: Path) -> int:
