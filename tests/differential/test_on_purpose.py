@@ -60,6 +60,21 @@ def test_a_watch_from_before_all_revisions_is_refused(pair: Pair) -> None:
         stream.cancel()
 
 
+def test_a_deletion_at_the_compacted_revision_is_watched(pair: Pair) -> None:
+    pair.begin()
+    pair.same("KV/Put", key=b"a")
+    deleted = pair.same("KV/DeleteRange", key=b"a").answers[0].header.revision  # type: ignore[attr-defined]
+    pair.same("KV/Compact", revision=deleted, physical=True)
+    stream = pair.oarlock.caller.open("Watch/Watch")
+    try:
+        create = rpc_pb2.WatchCreateRequest(key=b"a", start_revision=deleted)
+        stream.send(rpc_pb2.WatchRequest(create_request=create))
+        assert stream.receive().created  # type: ignore[attr-defined]
+        assert [event.type for event in stream.receive().events] == [1]  # type: ignore[attr-defined]
+    finally:
+        stream.cancel()
+
+
 def test_users_and_roles_are_not_built(oarlock: Caller) -> None:
     assert oarlock.call("Auth/UserAdd", request("Auth/UserAdd", name="u", password="p")).code == UNIMPLEMENTED
     assert oarlock.call("Auth/RoleAdd", request("Auth/RoleAdd", name="r")).code == UNIMPLEMENTED
