@@ -1,0 +1,152 @@
+"""Calls and connections of gRPC clients leave nothing behind, not even garbage that refers to itself."""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from oarlock.gateway.grpc.calls import Call
+from oarlock.gateway.grpc.connection import DEFAULT_MESSAGE_LIMITS
+from oarlock.gateway.grpc.messages import framed
+from oarlock.gateway.grpc.requests import Method, methods_by_path
+from oarlock.gateway.grpc.status import Status
+from oarlock.gateway.http2.connection import Connection
+from oarlock.gateway.http2.frames import RST_STREAM, ErrorCode, frame
+from oarlock.gateway.http2.keepalive import KeepalivePolicy
+from oarlock.gateway.http2.limits import DEFAULT_LIMITS
+from oarlock.gateway.http2.streams import Stream
+from oarlock.gateway.service import Exchange
+from oarlock.wire.errors import Code
+from oarlock.workers.grpc_counts import GrpcCounts
+from oarlock.workers.grpc_peer import GrpcExchange, GrpcPeer
+from tests.gateway.wire import GREETING, PLAIN, Client, data, u32
+
+
+class Answer:
+    """A service's end of a call, which the call's callbacks refer to, and which refers to the call."""
+
+    def __init__(self, exchange: Exchange) -> None:
+        self._exchange = exchange
+        exchange.on_message = self._take
+        exchange.on_requests_ended = exchange.finish
+        exchange.on_ended = self._end
+        exchange.on_drained = exchange.finish
+
+    def _take(self, message: bytes) -> None:
+        if message == b"fail":
+            self._exchange.finish(Status(Code.INTERNAL, "no"))
+        else:
+            self._exchange.send(message)
+
+    def _end(self, status: Status) -> None:
+        self._exchange.send(b"not heard any more")
+
+
+def reply(exchange: Exchange, message: bytes) -> None:
+    exchange.on_ended = lambda status: exchange.finish(status)  # refers to the exchange, as a service does
+    exchange.reply(message)
+
+
+class Door:
+    """Who owns the connection, and the transport under it."""
+
+    limits = DEFAULT_LIMITS
+    message_limits = DEFAULT_MESSAGE_LIMITS
+    keepalive = KeepalivePolicy(interval_s=0.0)
+
+    def __init__(self) -> None:
+        self.methods = methods_by_path(
+            Method("/a.B/Unary", handler=reply),
+            Method("/a.B/Both", takes_stream=True, returns_stream=True, handler=Answer),
+        )
+        self.counts = GrpcCounts(self.methods)
+        self.output = b""
+
+    def mark(self, peer: GrpcPeer) -> None:
+        pass
+
+    def forget(self, peer: GrpcPeer) -> None:
+        pass
+
+    def call(self, call: Call, exchange: Exchange, message: bytes | None) -> None:
+        handler: Any = call.method.handler
+        handler(exchange, *([] if message is None else [message]))
+
+    def write(self, output: bytes) -> None:
+        self.output += output
+
+    def is_closing(self) -> bool:
+        return False
+
+
+class Caller:
+    """A client with one call."""
+
+    def __init__(self, method: str) -> None:
+        self.door = Door()
+        self.peer = GrpcPeer(self.door, self.door)  # type: ignore[arg-type]
+        self.peer.data_received(GREETING)
+        fields = [(name, f"/a.B/{method}" if name == ":path" else value) for name, value in PLAIN]
+        grpc = [*fields, ("content-type", "application/grpc"), ("te", "trailers")]
+        self.peer.data_received(Client().headers(1, grpc))
+
+    def say(self, message: bytes, *, end: bool = False) -> None:
+        self.peer.data_received(data(1, framed(message), end=end))
+        self.peer.flush()
+
+
+@pytest.fixture(autouse=True)
+def _no_collection() -> Iterator[None]:
+    gc.collect()
+    gc.disable()
+    yield
+    gc.enable()
+
+
+def alive(*kinds: type) -> int:
+    return sum(isinstance(each, kinds) for each in gc.get_objects())
+
+
+CALLS = (GrpcExchange, Call, Stream, Answer)
+
+
+def test_a_call_that_was_answered_is_freed() -> None:
+    caller = Caller("Unary")
+    caller.say(b"hello", end=True)
+    assert b"hello" in caller.door.output
+    assert alive(*CALLS) == 0
+
+
+@pytest.mark.parametrize("message", [b"fail", b"hello"])
+def test_a_stream_that_the_service_ended_is_freed(message: bytes) -> None:
+    caller = Caller("Both")
+    caller.say(message)
+    caller.say(b"", end=True)
+    assert alive(*CALLS) == 0
+
+
+def test_a_stream_that_the_client_cancelled_is_freed() -> None:
+    caller = Caller("Both")
+    caller.say(b"hello")
+    assert alive(GrpcExchange) == 1
+    caller.peer.data_received(frame(RST_STREAM, 0, 1, u32(ErrorCode.CANCEL)))
+    assert alive(*CALLS) == 0
+
+
+@pytest.mark.parametrize("method", ["Unary", "Both"])
+def test_a_connection_that_is_lost_is_freed_with_its_calls(method: str) -> None:
+    caller = Caller(method)
+    caller.peer.flush()
+    caller.peer.connection_lost(None)
+    del caller
+    assert alive(*CALLS, GrpcPeer, Connection) == 0
+
+
+def test_what_comes_in_one_turn_after_the_end_of_a_call_is_not_heard() -> None:
+    caller = Caller("Both")
+    caller.peer.data_received(data(1, framed(b"fail") + framed(b"hello")))
+    caller.peer.flush()
+    assert b"hello" not in caller.door.output
