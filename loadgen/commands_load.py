@@ -25,7 +25,7 @@ from oarlock.loadgen.commands_common import (
 )
 from oarlock.loadgen.job import Job
 from oarlock.loadgen.report import Report
-from oarlock.loadgen.size_sweep import SWEPT_KEYS, SWEPT_SIZES, SizeSweep
+from oarlock.loadgen.size_sweep import SWEPT_KEYS, SWEPT_PREFIX, SWEPT_SIZES, SizeSweep
 from oarlock.loadgen.workloads_mixed import DEFAULT_MAX_TRIES, DEFAULT_READ_SHARE
 
 CONTENDED_KEYS: Final = 10
@@ -104,7 +104,11 @@ def large_values(sizes: tuple[int, ...], key_space_size: int, consistency: str, 
     with spoken_errors():
         bounded = options["total"] is not None or options["duration"] is not None
         load = load_of(options, processes)
-        own = {"key_space_size": key_space_size, "reads": {"serializable": consistency == "s"}}
+        own = {
+            "key_prefix": SWEPT_PREFIX,
+            "key_space_size": key_space_size,
+            "reads": {"serializable": consistency == "s"},
+        }
         settings = load_settings(load, processes)
         settings |= {"key_space_size": key_space_size, "serializable": consistency == "s"}
         sweep = SizeSweep(load, own, processes, options["seed"], settings, bounded=bounded)

@@ -10,6 +10,7 @@ from typing import Any, Final
 from rich.console import Console
 from rich.table import Table
 
+from oarlock.loadgen.html_report import Charted
 from oarlock.loadgen.job import Job
 from oarlock.loadgen.outcome import Figures, Outcome
 from oarlock.loadgen.report import latency_ms
@@ -20,6 +21,8 @@ SWEPT_SIZES: Final = (16, 256, 4 << 10, 64 << 10, 256 << 10, 1 << 20)
 SWEPT_BYTES: Final = 64 << 20
 """Of one size, where nothing else is asked for: old values stay until a compaction, and the default quota is 2 GiB."""
 SWEPT_KEYS: Final = 64
+SWEPT_PREFIX: Final = b"large/"
+"""Not that of other loads, whose later reads would get a MiB each."""
 
 CarryOut = Callable[[Job, int, str], Outcome]
 """Runs (job, processes, title)."""
@@ -82,6 +85,13 @@ class SizeSweep:
             print(json.dumps({"benchmark": "large-values", "settings": self.settings, "sizes": self.sizes}, indent=2))
         else:
             Console().print(self._table())
+
+    def charted(self) -> Charted:
+        """For an HTML report."""
+        figures = {f"{row['value_size_bytes']:,} bytes": row for row in self.sizes}
+        curves = {title: outcome.figures().latencies for title, outcome in self.outcomes.items()}
+        time_lines = {title: outcome.timeline for title, outcome in self.outcomes.items()}
+        return Charted("large-values", figures, self.settings, curves, time_lines)
 
     def _table(self) -> Table:
         table = Table(title="oarlock bench large-values")
