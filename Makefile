@@ -17,7 +17,7 @@ help:
 	@echo 'make bench-compare, bench-cluster   one member against etcd, and three'
 	@echo 'make bench-etcd   the etcd front door against etcd, by etcd'"'"'s own tool'
 	@echo 'make performance   all three, into docs/performance.md'
-	@echo 'make soak     the long fault campaigns'
+	@echo 'make soak     the long fault campaigns, and 20 minutes of everything at once'
 	@echo 'make clean    what was built, not the environment'
 
 setup: $(VENV)/.installed
