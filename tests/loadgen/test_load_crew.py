@@ -44,7 +44,8 @@ def captain(server: LoadServer, *arguments: str) -> Iterator[subprocess.Popen[st
         [*command, "--endpoints", server.endpoint, *arguments], stdout=subprocess.PIPE, text=True
     ) as process:
         try:
-            wait_until(lambda: server.requests)
+            wait_until(lambda: server.requests or process.poll() is not None)
+            assert process.poll() is None
             yield process
         finally:
             process.kill()
