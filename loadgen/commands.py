@@ -1,4 +1,4 @@
-"""``oarlock bench``: puts, reads and watches; the group's other commands are in ``commands_*``."""
+"""``oarlock bench``: puts and reads; the group's other commands are in ``commands_*``."""
 
 from __future__ import annotations
 
@@ -7,9 +7,8 @@ from typing import Any
 
 import click
 
-from oarlock.loadgen import commands_load, runner
+from oarlock.loadgen import commands_load, commands_watch
 from oarlock.loadgen.commands_common import (
-    bar,
     carry_out,
     consistency_option,
     fill,
@@ -27,7 +26,7 @@ from oarlock.loadgen.commands_common import (
 )
 from oarlock.loadgen.job import Job
 from oarlock.loadgen.report import Report
-from oarlock.loadgen.workloads import Reads, key_space
+from oarlock.loadgen.workloads import Reads
 
 
 @click.group("bench", short_help="Put a load on a server, and measure.")
@@ -39,7 +38,7 @@ def bench() -> None:
     """
 
 
-for command in commands_load.COMMANDS:
+for command in (*commands_load.COMMANDS, *commands_watch.COMMANDS):
     bench.add_command(command)
 
 
@@ -85,33 +84,6 @@ def range_command(key: str | None, value_size: int, filled: bool, processes: int
         for name, value in reads.items()
     }
     tell(Report.of("range", settings, outcome))
-
-
-@bench.command()
-@load_options
-@key_options
-@value_size_option
-@click.option("--watchers", default=100, show_default=True, help="Watches; number n watches key n modulo key space.")
-@output_options
-def watch(watchers: int, value_size: int, **options: Any) -> None:
-    """Write keys that are watched, and measure the deliveries: rate, latency, whether all came once and in order.
-
-    Exits with 1 where they did not.
-    """
-    from oarlock.loadgen.watch_workload import run_watches
-
-    with spoken_errors():
-        load, keys = load_of(options, options["processes"]), key_options_of(options)
-        if options["processes"] != 1:
-            raise ValueError("watch runs in one process; watch-storm takes more")
-        space = key_space(Job("put", load, keys, seed=options["seed"]))
-        with bar("watch", load) as progress:
-            figures, deliveries = runner.run(run_watches(load, space, watchers, value_size, progress))
-    settings = load_settings(load, 1) | key_settings(keys) | {"value_size_bytes": value_size, "watchers": watchers}
-    extra = {"completeness": asdict(deliveries.completeness), "lost_watches": deliveries.lost_watches}
-    tell(Report("watch", settings, figures, (deliveries.rate, deliveries.latencies), extra))
-    if not deliveries.completeness.is_whole:
-        raise SystemExit(1)
 
 
 def _reads(key: str | None, options: dict[str, Any]) -> Reads:

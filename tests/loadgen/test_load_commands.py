@@ -52,25 +52,6 @@ def test_reads_of_a_prefix(server: LoadServer) -> None:
     assert (data["settings"]["range_end"], data["settings"]["limit"]) == ("bench0", 5)
 
 
-def test_watchers_get_every_write_in_order(server: LoadServer) -> None:
-    data = figures(
-        server,
-        "watch",
-        "--watchers",
-        "12",
-        "--clients",
-        "2",
-        "--key-space-size",
-        "4",
-        "--total",
-        "40",
-        "--in-flight",
-        "8",
-    )
-    assert data["completeness"] == {"expected": 120, "delivered": 120, "missing": 0, "disordered": 0, "unexpected": 0}
-    assert (data["deliveries"], data["lost_watches"]) == (120, {})
-
-
 def test_the_table_is_the_default(server: LoadServer) -> None:
     result = bench(server, "put", "--total", "5")
     assert "latency ms p99.9" in result.stdout
@@ -89,8 +70,8 @@ def test_errors_of_the_server_are_counted_by_kind(server: LoadServer) -> None:
         (["put", "--duration", "-1"], "not -1"),
         (["put", "--key-size", "5"], "not 5"),
         (["put", "--rate", "-2"], "not -2"),
-        (["watch", "--value-size", "4"], "not 4"),
-        (["watch", "--watchers", "0"], "not 0"),
+        (["watch-storm", "--value-size", "4"], "not 4"),
+        (["watch-storm", "--watchers", "0"], "not 0"),
         (["range", "a", "b", "--prefix"], "exclude each other"),
     ],
 )
