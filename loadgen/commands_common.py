@@ -15,6 +15,7 @@ from rich.progress import BarColumn, TextColumn, TimeElapsedColumn
 from rich.progress import Progress as Bar
 
 from oarlock.loadgen import runner
+from oarlock.loadgen.commands_report import Chartable, report, report_option
 from oarlock.loadgen.crew import run_job
 from oarlock.loadgen.job import Job
 from oarlock.loadgen.outcome import Outcome
@@ -36,7 +37,7 @@ Command = Callable[..., Any]
 DEFAULT_TOTAL: Final = 10_000
 
 
-def _together(*options: Callable[[Command], Command]) -> Callable[[Command], Command]:
+def together(*options: Callable[[Command], Command]) -> Callable[[Command], Command]:
     """One decorator of several, shown in this order."""
 
     def decorate(command: Command) -> Command:
@@ -49,7 +50,7 @@ def _together(*options: Callable[[Command], Command]) -> Callable[[Command], Com
 
 def load_options_with(in_flight: int) -> Callable[[Command], Command]:
     """How hard to press (see ``load_of``), with another number of requests in flight where none is given."""
-    return _together(
+    return together(
         click.option(
             "--endpoints",
             envvar="OARLOCK_ENDPOINTS",
@@ -78,7 +79,7 @@ def _keep(context: click.Context, option: click.Parameter, value: Any) -> None:
     context.meta[_FORM] = value
 
 
-output_options = _together(
+output_options = together(
     click.option(
         "-w",
         "--write-out",
@@ -88,11 +89,12 @@ output_options = _together(
         expose_value=False,
         callback=_keep,
     ),
+    report_option,
 )
 """How the results are told, by ``tell``."""
 
 
-class Showable(Protocol):
+class Showable(Chartable, Protocol):
     """Results: a Report is one."""
 
     def show(self, form: str) -> None:
@@ -102,9 +104,10 @@ class Showable(Protocol):
 def tell(results: Showable) -> None:
     """Shows ``results`` as the ``output_options`` of the running command say."""
     results.show(click.get_current_context().meta[_FORM])
+    report(results)
 
 
-key_options = _together(
+key_options = together(
     click.option("--key-size", default=DEFAULT_KEY_BYTES, show_default=True, help="Bytes of a key."),
     click.option("--key-space-size", default=DEFAULT_KEYS, show_default=True, help="Different keys."),
     click.option("--key-prefix", default=KEY_PREFIX.decode(), show_default=True, help="What all keys begin with."),

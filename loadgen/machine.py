@@ -19,7 +19,16 @@ LOOK_S: Final = 0.5
 
 
 def describe(directory: Path) -> dict[str, Any]:
-    """Processor, memory, system, versions, and the disk below ``directory``."""
+    """``describe_host``, the disk below ``directory``, and what else the machine does."""
+    return describe_host() | {
+        "file_system": _file_system(directory),
+        "fdatasync_ms": round(fdatasync_ms(directory), 3),
+        "busy_before_percent": psutil.cpu_percent(interval=LOOK_S),
+    }
+
+
+def describe_host() -> dict[str, Any]:
+    """Processor, memory, system and versions."""
     return {
         "date": datetime.now(UTC).date().isoformat(),
         "processor": _processor(),
@@ -28,9 +37,6 @@ def describe(directory: Path) -> dict[str, Any]:
         "system": f"{platform.system()} {platform.release()}",
         "python": platform.python_version(),
         "versions": {name: _version(name) for name in PACKAGES},
-        "file_system": _file_system(directory),
-        "fdatasync_ms": round(fdatasync_ms(directory), 3),
-        "busy_before_percent": psutil.cpu_percent(interval=LOOK_S),
     }
 
 

@@ -10,7 +10,8 @@ from rich.console import Console
 from rich.table import Table
 
 from oarlock.loadgen.histogram import Histogram
-from oarlock.loadgen.outcome import Figures, Outcome, Series
+from oarlock.loadgen.html_report import Charted, flat
+from oarlock.loadgen.outcome import REQUESTS, Figures, Outcome, Series
 from oarlock.loadgen.timeline import Row, Timeline
 
 PERCENTILES: Final = (50.0, 90.0, 99.0, 99.9)
@@ -79,9 +80,21 @@ class Report:
         table = Table(title=f"oarlock bench {self.benchmark}", show_header=False)
         table.add_column("figure")
         table.add_column("value", justify="right")
-        for name, value in _rows(self.as_data()):
+        for name, value in flat(self._figures()):
             table.add_row(name, value)
         return table
+
+    def charted(self) -> Charted:
+        """For an HTML report."""
+        figures = {name: value for name, value in self._figures().items() if name != "settings"}
+        outcome = self.outcome or Outcome(series={REQUESTS: Series(self.figures.latencies)})
+        curves = {name: series.latencies for name, series in outcome.series.items()}
+        if self.deliveries is not None:
+            curves["deliveries"] = self.deliveries[1]
+        return Charted(self.benchmark, figures, self.settings, curves, {self.benchmark: outcome.timeline})
+
+    def _figures(self) -> dict[str, Any]:
+        return {name: value for name, value in self.as_data().items() if name != "benchmark"}
 
     def show(self, form: str) -> None:
         """Prints it to standard output: ``form`` is "table" or "json"."""
@@ -115,19 +128,3 @@ def _timeline(timeline: Timeline) -> list[dict[str, float]]:
         return counted | {name: round(value / 1e6, 3) for name, value in latencies.items()}
 
     return [data(row) for row in timeline.rows()]
-
-
-def _rows(data: dict[str, Any]) -> list[tuple[str, str]]:
-    """Flattens ``data``: {"a_b": {"c": 1}} becomes [("a b c", "1")]."""
-    rows: list[tuple[str, str]] = []
-    for name, value in data.items():
-        title = name.replace("_", " ")
-        if name == "benchmark":
-            continue
-        if isinstance(value, dict):
-            rows.extend((f"{title} {key}", text) for key, text in _rows(value))
-        elif isinstance(value, float):
-            rows.append((title, f"{value:,.3f}" if value < 1000 else f"{value:,.0f}"))
-        else:
-            rows.append((title, f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else str(value)))
-    return rows
