@@ -88,6 +88,8 @@ def run(pair: Pair, history: list[Step], compaction: int | None, steps: list[Any
             if step == "create" and argument.watch_id not in ended - {0}:
                 create = at(argument, revision)
                 create.start_revision += create.start_revision == compacted  # where etcd 3.5.1 drops deletions
+                if 0 < create.start_revision < compacted:
+                    create.watch_id = 0  # of those that etcd never gives out again
                 watch_id = watches.create(**{field.name: value for field, value in create.ListFields()})
                 if watch_id >= 0 and 0 < create.start_revision < compacted:
                     watches.wait_canceled(watch_id)
