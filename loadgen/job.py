@@ -20,6 +20,7 @@ from oarlock.loadgen.outcome import Outcome
 from oarlock.loadgen.runner import Load, Progress, no_progress
 
 WORKLOAD_MODULES: Final = (
+    "oarlock.loadgen.lease_storm",
     "oarlock.loadgen.watch_storm",
     "oarlock.loadgen.workloads",
     "oarlock.loadgen.workloads_connect",

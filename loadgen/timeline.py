@@ -111,14 +111,14 @@ class Timeline:
         self._intervals = self._intervals[::2]
         self.interval_s *= 2
 
-    def merge(self, other: Timeline) -> None:
-        """Adds another process's, which began at the same time. ``other`` may become coarser by that."""
+    def merge(self, other: Timeline, after_s: float = 0.0) -> None:
+        """Adds another one, which began ``after_s`` seconds after this one. ``other`` may become coarser by that."""
         while self.interval_s < other.interval_s:
             self._coarsen()
         while other.interval_s < self.interval_s:
             other._coarsen()
         for number, interval in enumerate(other._intervals):
-            self._at(number * self.interval_s).merge(interval)
+            self._at(number * self.interval_s + after_s).merge(interval)
 
     def rows(self) -> Iterator[Row]:
         """Every interval, in turn."""
