@@ -74,10 +74,11 @@ def test_an_interactive_watch_goes_on_while_the_next_line_is_awaited(shared_serv
     assert (process.returncode, out, err) == (3, b"", b"Error: error reading watch request line: EOF\n")
 
 
+@pytest.mark.slow
 def test_a_lease_is_kept_alive_until_it_is_revoked(shared_server: Server, oarlock: Oarlock) -> None:
-    lease = oarlock("lease", "grant", "2").split()[1].decode()
+    lease = oarlock("lease", "grant", "15").split()[1].decode()
     with started(shared_server, "lease", "keep-alive", lease) as process:
-        assert lines(process, 1) == [f"lease {lease} keepalived with TTL(2)\n".encode()]
+        assert lines(process, 1) == [f"lease {lease} keepalived with TTL(15)\n".encode()]
         oarlock("lease", "revoke", lease)
         out, err = process.communicate(timeout=60)
     assert (process.returncode, err) == (0, b"")
