@@ -84,7 +84,7 @@ def test_a_compaction_ends_only_watches_that_are_behind(pair: Pair, revision: in
 
 def test_the_end_of_a_lease_is_one_revision(pair: Pair, watches: WatchPair) -> None:
     watches.create(key=b"l", range_end=b"m", prev_kv=True)
-    pair.same("Lease/LeaseGrant", ID=5, TTL=2)
+    pair.same("Lease/LeaseGrant", ID=5, TTL=6)
     keys = [rpc_pb2.RequestOp(request_put=rpc_pb2.PutRequest(key=b"l%d" % n, lease=5)) for n in (2, 1, 3)]
     pair.same("KV/Txn", rpc_pb2.TxnRequest(success=keys))
     wait_until(lambda: all(map(_is_empty, pair.sides)), ANSWER_S, "the end of the lease")
