@@ -61,13 +61,13 @@ def groups_know_their_members() -> None:
 
 
 def a_member_lives_as_long_as_its_heartbeat() -> None:
-    alive, silent = coordinator("alive", "membership_timeout=3"), coordinator("silent", "membership_timeout=1")
+    alive, silent = coordinator("alive", "membership_timeout=20"), coordinator("silent", "membership_timeout=1")
     alive.create_group(b"beating").get()
     for member in (alive, silent):
         member.join_group(b"beating").get()
 
     def is_alone() -> bool:
-        assert alive.heartbeat() == 3
+        assert alive.heartbeat() == 20
         return alive.get_members(b"beating").get() == {b"alive"}
 
     eventually(is_alone)
