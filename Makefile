@@ -6,7 +6,7 @@ PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
 SUBPACKAGES := wire storage coordinator gateway workers host cli loadgen
 TYPES := build/types/oarlock
 
-.PHONY: help run test lint types protos bench bench-compare bench-cluster bench-etcd performance soak clean setup setup-test
+.PHONY: help run test lint types protos bench bench-compare bench-cluster bench-etcd growth performance soak clean setup setup-test
 
 help:
 	@echo 'make run      a server in the foreground, data in ./data; flags by ARGS="--workers 2"'
@@ -16,7 +16,8 @@ help:
 	@echo 'make bench    the figures of docs/performance.md on this machine'
 	@echo 'make bench-compare, bench-cluster   one member against etcd, and three'
 	@echo 'make bench-etcd   the etcd front door against etcd, by etcd'"'"'s own tool'
-	@echo 'make performance   all three, into docs/performance.md'
+	@echo 'make growth   tables and pictures of how it grows, into docs/performance.md'
+	@echo 'make performance   bench, bench-compare and bench-cluster, into docs/performance.md'
 	@echo 'make soak     the long fault campaigns, and 20 minutes of everything at once'
 	@echo 'make clean    what was built, not the environment'
 
@@ -83,6 +84,10 @@ bench-cluster: setup-test
 bench-etcd: setup-test
 	$(BIN)/python -m oarlock.loadgen.door_suite $(ARGS)
 	$(BIN)/python -m oarlock.loadgen.write_page build/etcd.json
+
+growth: setup-test
+	$(BIN)/python -m oarlock.loadgen.growth_suite $(ARGS)
+	$(BIN)/python -m oarlock.loadgen.growth_page build/growth.json
 
 performance: bench bench-compare bench-cluster
 	$(BIN)/python -m oarlock.loadgen.write_page build/bench.json build/compare.json build/cluster.json

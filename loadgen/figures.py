@@ -40,16 +40,21 @@ def save(figures: dict[str, Any], output: Path) -> str:
 
 def markdown(figures: dict[str, Any]) -> str:
     """The machine and the figures as Markdown."""
-    lines = [f"- {name.replace('_', ' ')}: {_shown(value)}" for name, value in figures["machine"].items()]
+    lines = [shown_machine(figures["machine"])]
     if figures["comparisons"]:
         lines += ["", *_comparison_table(figures["comparisons"])]
     if figures["measurements"]:
         lines += ["", "| measurement | result | target |", "|---|---:|---|"]
         lines += [
-            f"| {row['name']} | {_figure(row['value'])} {row['unit']} | {row['target']} |"
+            f"| {row['name']} | {shown_figure(row['value'])} {row['unit']} | {row['target']} |"
             for row in figures["measurements"]
         ]
     return "\n".join(lines) + "\n"
+
+
+def shown_machine(machine: dict[str, Any]) -> str:
+    """A list of what is known of a machine."""
+    return "\n".join(f"- {name.replace('_', ' ')}: {_shown(value)}" for name, value in machine.items())
 
 
 _COLUMNS: Final = {
@@ -74,7 +79,7 @@ def _comparison_table(comparisons: Sequence[dict[str, Any]]) -> list[str]:
         title = comparison["task"]["name"]
         ratios = [_ratio(comparison.get(name)) for name in _RATIOS.values()]
         for system, sample in comparison["systems"].items():
-            figures = [_figure(sample[name]) if sample[name] else "" for name in _COLUMNS.values()]
+            figures = [shown_figure(sample[name]) if sample[name] else "" for name in _COLUMNS.values()]
             lines.append(f"| {' | '.join([title, system, *figures, *ratios])} |")
             title, ratios = "", [""] * len(_RATIOS)
     return lines
@@ -89,6 +94,6 @@ def _shown(value: Any) -> str:
     return ", ".join(f"{key} {each}" for key, each in value.items()) if isinstance(value, dict) else str(value)
 
 
-def _figure(value: float) -> str:
+def shown_figure(value: float) -> str:
     """Three digits that matter, and whole numbers above a thousand."""
     return f"{value:,.0f}" if value >= 1000 else f"{value:.3g}"
