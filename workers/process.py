@@ -49,7 +49,7 @@ REQUEST_TIMEOUT_S: Final = 5.0
 FULL_COLLECTION_EVERY: Final = 300
 """Seconds between full garbage collections of an idle worker: with many watchers that takes a tenth of a second."""
 BUSY_COLLECTION_EVERY: Final = 10
-BUSY_FULL_COLLECTION_EVERY: Final = 3600
+BUSY_FULL_COLLECTION_EVERY: Final = 600
 """Of a busy one: between collections of garbage older than a second, and of all. A worker may be busy for months;
 what makes much garbage that refers to itself (connections, calls) takes itself apart, and the rest is little."""
 MAP_BYTES: Final = 1 << 30

@@ -34,7 +34,7 @@ LONG = Shape(
 LOOKS = 120
 """Samples in a run."""
 PATIENCE_S = 60.0
-SPARE = 3
+SPARE = 6
 """Descriptors and threads that a process may have more than at its start: pools and files that are opened when first
 needed. A leak shows with each of hundreds of connections."""
 GONE = (
@@ -127,5 +127,5 @@ def _pids(server: Server) -> set[int]:
 def _figures(server: Server) -> dict[str, float]:
     with urllib.request.urlopen(f"{server.client_url}/metrics", timeout=PATIENCE_S) as response:
         text = response.read().decode()
-    found = {name: re.search(rf"^{name} (\S+)$", text, re.MULTILINE) for name in GONE}
-    return {name: float(match[1]) for name, match in found.items() if match}
+    figures = dict(re.findall(r"^(\w+)(?:{[^}]*})? (\S+)$", text, re.MULTILINE))
+    return {name: float(figures[name]) for name in GONE}
