@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from oarlock.loadgen import commands_lease, commands_load, commands_watch
+from oarlock.loadgen import commands_lease, commands_load, commands_own, commands_watch
 from oarlock.loadgen.commands_common import (
     carry_out,
     consistency_option,
@@ -38,7 +38,12 @@ def bench() -> None:
     """
 
 
-for command in (*commands_load.COMMANDS, *commands_watch.COMMANDS, *commands_lease.COMMANDS):
+for command in (
+    *commands_load.COMMANDS,
+    *commands_watch.COMMANDS,
+    *commands_lease.COMMANDS,
+    *commands_own.COMMANDS,
+):
     bench.add_command(command)
 
 
