@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from oarlock.loadgen import commands_lease, commands_load, commands_own, commands_watch
+from oarlock.loadgen import commands_compare, commands_lease, commands_load, commands_own, commands_watch
 from oarlock.loadgen.commands_common import (
     carry_out,
     consistency_option,
@@ -43,6 +43,7 @@ for command in (
     *commands_watch.COMMANDS,
     *commands_lease.COMMANDS,
     *commands_own.COMMANDS,
+    *commands_compare.COMMANDS,
 ):
     bench.add_command(command)
 

@@ -28,6 +28,8 @@ class Task:
         leader_only: requests go to the leader alone, else to all members in turn.
         connections: which the requests share; None leaves that to the contender.
         watchers: watches of the one key that is put, each with a stream of its own: the load is their events then.
+        listed: keys in the list that each read is of; if it is of puts, in a list that is read meanwhile without end.
+        keys_only: lists have no values.
     """
 
     name: str
@@ -37,6 +39,8 @@ class Task:
     leader_only: bool = False
     connections: int | None = None
     watchers: int = 0
+    listed: int = 0
+    keys_only: bool = False
 
 
 @dataclass(frozen=True, slots=True)

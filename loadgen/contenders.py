@@ -10,7 +10,7 @@ from typing import Any, Final
 from oarlock import aio
 from oarlock.loadgen.comparison import OURS, THEIRS, Contender, Sample, Task
 from oarlock.loadgen.driver import Figures
-from oarlock.loadgen.etcd_client import build_etcd_load, run_etcd_load
+from oarlock.loadgen.etcd_client import build_etcd_load, load_flags, run_etcd_load
 from oarlock.loadgen.own_cluster import OwnCluster, own_cluster
 from oarlock.loadgen.own_etcd import OwnEtcd, own_etcd
 from oarlock.loadgen.own_server import cpu_s_of, tree_of
@@ -120,14 +120,13 @@ def _sample(task: Task, figures: Figures) -> Sample:
 
 
 def _key_flags(endpoints: Sequence[str]) -> list[str]:
-    flags = {
-        "endpoints": ",".join(endpoints),
-        "keys": SPACE.count,
-        "key-bytes": SPACE.size,
-        "value-bytes": VALUE_BYTES,
-        "prefix": SPACE.prefix.decode(),
-    }
-    return [word for name, value in flags.items() for word in (f"-{name}", str(value))]
+    return load_flags(
+        endpoints=",".join(endpoints),
+        keys=SPACE.count,
+        key_bytes=SPACE.size,
+        value_bytes=VALUE_BYTES,
+        prefix=SPACE.prefix.decode(),
+    )
 
 
 @asynccontextmanager

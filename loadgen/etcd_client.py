@@ -62,6 +62,11 @@ def client_version() -> str:
     return found[1]
 
 
+def load_flags(**values: object) -> list[str]:
+    """Arguments of the program: in_flight=3 becomes -in-flight 3."""
+    return [word for name, value in values.items() for word in (f"-{name.replace('_', '-')}", str(value))]
+
+
 async def run_etcd_load(program: Path, seconds: float, *flags: str) -> dict[str, Any]:
     """Runs the program for ``seconds``; what it printed.
 

@@ -26,7 +26,8 @@ const values = 16
 
 var (
 	endpoints    = flag.String("endpoints", "127.0.0.1:2379", "host:port, separated by commas")
-	operation    = flag.String("operation", "put", "put or range")
+	operation    = flag.String("operation", "put", "put, range, or list: all keys in one answer")
+	keysOnly     = flag.Bool("keys-only", false, "list: without values")
 	serializable = flag.Bool("serializable", false, "range: from the member that is asked, perhaps behind")
 	connections  = flag.Int("connections", 1, "connections, which share the requests in flight")
 	inFlight     = flag.Int("in-flight", 1, "requests in flight in all")
@@ -91,9 +92,17 @@ func (lane *lane) send(key string, value []byte) error {
 	if *serializable {
 		options = append(options, clientv3.WithSerializable())
 	}
+	found := 1
+	if *operation == "list" {
+		key, found = *prefix, int(*keys)
+		options = append(options, clientv3.WithPrefix())
+		if *keysOnly {
+			options = append(options, clientv3.WithKeysOnly())
+		}
+	}
 	response, err := lane.client.Get(ctx, key, options...)
-	if err == nil && len(response.Kvs) == 0 {
-		return fmt.Errorf("no such key: a read that finds nothing is worth nothing")
+	if err == nil && len(response.Kvs) != found {
+		return fmt.Errorf("%d keys instead of %d: a read that finds too little is worth nothing", len(response.Kvs), found)
 	}
 	return err
 }
