@@ -6,11 +6,14 @@
 - ``runner``: drives it on the event loop: clients, clock, timer, end.
 - ``outcome``, ``timeline``: what came of a load, by kind of request and second by second; mergeable.
 - ``job``: a process's share of a load, and the register of workloads: ``workloads`` (puts, reads),
-  ``workloads_mixed`` (reads among puts, compare-and-swap), ``workloads_connect``.
+  ``workloads_mixed`` (reads among puts, compare-and-swap), ``workloads_connect``, ``watch_storm`` (with the tally of
+  ``watchers``), ``lease_storm`` (with ``lease_expiries``).
+- ``many_keys``, ``failover``: on a server, or a cluster, of their own: ``subject``, ``own_cluster``.
 - ``size_sweep``: puts and reads of values from small to large.
 - ``crew``, ``muster``, ``crew_member``: several processes that share a load, and their captain.
-- ``commands``, ``commands_load``, ``commands_common``: ``oarlock bench`` and what its commands share.
-- ``report``: the figures, as a table or as JSON.
+- ``commands`` and ``commands_*``: ``oarlock bench`` and what its commands share.
+- ``report``, ``phases``: the figures, as a table or as JSON; ``html_report``, ``pictures``: with curves.
+- ``local_server``: the processes behind an endpoint of this machine, and what they use.
 - ``suite``: starts a server of its own and runs the standard set.
 - ``comparison``, ``contenders``: Oarlock and etcd under the same loads, in turn; ``own_cluster`` and ``own_etcd`` start
   them, ``etcd_client`` and the Go program in ``etcd_load`` press etcd.

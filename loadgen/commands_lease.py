@@ -51,7 +51,8 @@ def lease_storm(leases: int, ttl: int, key_prefix: str, processes: int, **option
     settings = load_settings(load, processes) | {"leases": leases, "ttl_s": ttl}
     seconds = {name: outcome.counts[duration_count(name)] / 1e6 / processes for name in (GRANT, KEEPALIVE, EXPIRY)}
     became = {name: outcome.counts[name] for name in (EXPIRED, EARLY, LOST, MISSING)}
-    extra = {ENDED: outcome.counts[ENDED], "leases": became, "generator_cpu_s": round(outcome.cpu_s, 3)}
+    busy_percent = round(outcome.cpu_s / outcome.seconds / processes * 100, 1)
+    extra = {ENDED: outcome.counts[ENDED], "leases": became, "generator_busy_percent": busy_percent}
     tell(Phases("lease-storm", settings, outcome, seconds, extra))
     if became[EARLY] or became[MISSING]:
         raise SystemExit(1)

@@ -95,6 +95,7 @@ def report_of(
     figures = replace(outcome.figures("put"), seconds=writing_s)
     deliveries = outcome.series[DELIVERY].latencies
     extra: dict[str, Any] = {"delivery_seconds": round(outcome.seconds, 6), "completeness": asdict(completeness)}
+    extra["generator_busy_percent"] = round(outcome.cpu_s / outcome.seconds / processes * 100, 1)
     if deliveries.count:
         extra["generator_cpu_us_a_delivery"] = round(outcome.cpu_s * 1e6 / deliveries.count, 3)
         if SERVER_CPU_US in outcome.counts:

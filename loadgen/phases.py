@@ -13,7 +13,7 @@ from rich.table import Table
 
 from oarlock.loadgen.html_report import Charted, flat
 from oarlock.loadgen.outcome import Figures, Outcome
-from oarlock.loadgen.report import latency_ms
+from oarlock.loadgen.report import latency_ms, timeline_data
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +42,7 @@ class Phases:
     def show(self, form: str) -> None:
         """Prints all to standard output: ``form`` is "table" or "json"."""
         if form == "json":
-            print(json.dumps(self.as_data(), indent=2))
+            print(json.dumps(self.as_data() | {"timeline": timeline_data(self.outcome.timeline)}, indent=2))
         else:
             Console().print(self._table())
             Console().print(self._further())

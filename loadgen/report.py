@@ -72,7 +72,7 @@ class Report:
 
     def as_json(self) -> str:
         """One JSON object, indented; with the time line, which a table has no room for."""
-        timeline = {"timeline": _timeline(self.outcome.timeline)} if self.outcome is not None else {}
+        timeline = {"timeline": timeline_data(self.outcome.timeline)} if self.outcome is not None else {}
         return json.dumps(self.as_data() | timeline, indent=2)
 
     def as_table(self) -> Table:
@@ -121,7 +121,9 @@ def _series(series: Series, seconds: float) -> dict[str, Any]:
     }
 
 
-def _timeline(timeline: Timeline) -> list[dict[str, float]]:
+def timeline_data(timeline: Timeline) -> list[dict[str, float]]:
+    """Plain values, ready for JSON: an object for each interval."""
+
     def data(row: Row) -> dict[str, float]:
         latencies = {"p50_ms": row.p50_ns, "p99_ms": row.p99_ns, "max_ms": row.highest_ns}
         counted = {"at_s": row.at_s, "seconds": row.seconds, "requests": row.ended, "errors": row.errors}
