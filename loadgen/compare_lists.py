@@ -60,15 +60,12 @@ class ListSide:
 
     async def press(self, task: Task, seconds: float) -> Sample:
         """See ``Contender``."""
-        lists = self._run(seconds, self._list_flags(task))
+        lists = run_etcd_load(self._program, seconds, *self._list_flags(task))
         if not task.is_put:
             return _sample(await lists)
-        put = ["-random", *self._flags(PUT_PREFIX, PUT_KEYS, task.connections or 1, task.in_flight)]
-        figures, _ = await asyncio.gather(self._run(seconds, put), lists)
-        return _sample(figures)
-
-    async def _run(self, seconds: float, flags: Sequence[str]) -> dict[str, Any]:
-        return await run_etcd_load(self._program, seconds, *flags)
+        flags = self._flags(PUT_PREFIX, PUT_KEYS, task.connections or 1, task.in_flight)
+        puts = run_etcd_load(self._program, seconds, "-random", *flags)
+        return _sample((await asyncio.gather(puts, lists))[0])
 
     def _list_flags(self, task: Task) -> list[str]:
         flags = ["-operation", "list", *(["-keys-only"] if task.keys_only else [])]

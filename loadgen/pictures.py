@@ -158,7 +158,8 @@ def _drawn(size: tuple[float, float], title: str, draw: Callable[[Figure], None]
     from matplotlib.figure import Figure
 
     text = io.StringIO()
-    with rc_context({**_STYLE, "svg.hashsalt": title}):
+    style: Any = _STYLE | {"svg.hashsalt": title}
+    with rc_context(style):
         figure = Figure(figsize=size, layout="constrained")
         draw(figure)
         figure.savefig(text, format="svg", metadata={"Date": None, "Creator": None})
