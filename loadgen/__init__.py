@@ -19,4 +19,7 @@
   them, ``etcd_client`` and the Go program in ``etcd_load`` press etcd.
 - ``compare_suite``, ``cluster_suite``, ``catch_up``: one member against one of etcd, and three against three.
 - ``figures``, ``write_page``: what the suites found, as JSON and Markdown, and into docs/performance.md.
+- ``compare_parts``, ``compare_lists``, ``compare_keys``, ``goals``: ``oarlock bench compare``, and its goals.
+- ``growth``, ``growth_suite``, ``growth_page``: how figures grow with keys, clients, watchers, values and workers.
+- ``pictures``, ``html_report``: curves, time lines and growth as SVG, and a report as one HTML file.
 """
