@@ -27,7 +27,7 @@ PUTS: Final = "puts"
 READS: Final = "linearizable reads"
 STALE_READS: Final = "serializable reads"
 STORM: Final = "deliveries, as many as can be"
-PACED: Final = "deliveries, 20,000 a second"
+PACED: Final = "deliveries, paced"
 
 IN_FLIGHT: Final = 1_000
 """Requests in all where the point is not how many clients there are: what a server can do."""
@@ -51,11 +51,19 @@ TIMEOUT_S: Final = 30.0
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """One load at one point: answers or deliveries a second, and their latency in ms."""
+    """One load at one point.
+
+    Attributes:
+        rate: answers or deliveries a second.
+        p50_ms, p99_ms: their latencies.
+        generator_us: processor time of the load generator for each, in microseconds: with many clients it may be what
+            bounds the rate.
+    """
 
     rate: float
     p50_ms: float
     p99_ms: float
+    generator_us: float
 
 
 Cells: TypeAlias = dict[str, Cell]
@@ -188,4 +196,5 @@ def _cell(outcome: Outcome, series: str) -> Cell:
     figures = outcome.figures(series)
     if figures.errors:
         raise RuntimeError(f"{series}: requests failed: {dict(figures.errors)}")
-    return Cell(figures.rate, *(figures.latencies.percentile(percent) / 1e6 for percent in (50, 99)))
+    p50_ms, p99_ms = (figures.latencies.percentile(percent) / 1e6 for percent in (50, 99))
+    return Cell(figures.rate, p50_ms, p99_ms, outcome.cpu_s * 1e6 / max(1, figures.latencies.count))

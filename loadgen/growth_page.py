@@ -25,7 +25,7 @@ _MIB: Final = 1 << 20
 def table(name: str, sweep: dict[str, Any]) -> str:
     """The figures of a sweep, as Markdown: a line a point."""
     sized = name == "value-size"
-    each = ["a second", *(["MiB a second"] if sized else []), "median, ms", "99 %, ms"]
+    each = ["a second", *(["MiB a second"] if sized else []), "median, ms", "99 %, ms", "client, µs"]
     loads = list(sweep["points"][0]["loads"])
     titles = [sweep["unit"], *(f"{load}: {title}" if title == each[0] else title for load in loads for title in each)]
     lines = [f"| {' | '.join(titles)} |", "|" + "---:|" * len(titles)]
@@ -34,7 +34,7 @@ def table(name: str, sweep: dict[str, Any]) -> str:
         for cell in point["loads"].values():
             cells.append(shown_figure(cell["rate"]))
             cells += [shown_figure(cell["rate"] * point["at"] / _MIB)] if sized else []
-            cells += [shown_figure(cell["p50_ms"]), shown_figure(cell["p99_ms"])]
+            cells += [shown_figure(cell[name]) for name in ("p50_ms", "p99_ms", "generator_us")]
         lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)
 

@@ -132,7 +132,10 @@ def growth(
                 axes.set_ylim(0, None)
             axes.set_xticks(list(at), [short(value) for value in at])
             _finish(axes)
-        left.legend()
+        names = {
+            name: line for axes in (left, right) for line, name in zip(*axes.get_legend_handles_labels(), strict=True)
+        }
+        figure.legend(list(names.values()), list(names), loc="outside lower center", ncols=len(names))
 
     return _drawn(_PAIR, title, draw)
 
@@ -196,8 +199,10 @@ def _spread(series: Mapping[str, Sequence[float]]) -> bool:
 
 
 def _finish(axes: Axes) -> None:
-    """Numbers instead of powers of ten, and no ticks between them."""
-    from matplotlib.ticker import FuncFormatter
+    """Numbers instead of powers of ten, and enough of them."""
+    from matplotlib.ticker import FuncFormatter, LogLocator
 
     axes.minorticks_off()
+    if axes.get_yscale() == "log":
+        axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
     axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.6g}"))

@@ -17,21 +17,24 @@ from oarlock.loadgen.growth_suite import measure
 ROOT = Path(__file__).parents[2]
 
 
+def cell(rate: float) -> dict[str, float]:
+    return {"rate": rate, "p50_ms": 1 / rate, "p99_ms": 2 / rate, "generator_us": 3.0}
+
+
 def sweep(unit: str, points: dict[int, dict[str, float]]) -> dict[str, Any]:
     """One whose rates are given; medians and 99th percentiles follow from them."""
     return {
         "unit": unit,
         "points": [
-            {"at": at, "loads": {load: {"rate": r, "p50_ms": 1 / r, "p99_ms": 2 / r} for load, r in loads.items()}}
-            for at, loads in points.items()
+            {"at": at, "loads": {load: cell(rate) for load, rate in loads.items()}} for at, loads in points.items()
         ],
     }
 
 
 def test_a_table_has_a_line_for_each_point() -> None:
     lines = table("keys", sweep("keys", {1000: {PUTS: 200.0}, 1_000_000: {PUTS: 100.0}})).splitlines()
-    assert lines[0] == "| keys | puts: a second | median, ms | 99 %, ms |"
-    assert lines[2:] == ["| 1 K | 200 | 0.005 | 0.01 |", "| 1 M | 100 | 0.01 | 0.02 |"]
+    assert lines[0] == "| keys | puts: a second | median, ms | 99 %, ms | client, µs |"
+    assert lines[2:] == ["| 1 K | 200 | 0.005 | 0.01 | 3 |", "| 1 M | 100 | 0.01 | 0.02 | 3 |"]
 
 
 def test_values_have_their_bytes_a_second() -> None:
