@@ -57,7 +57,7 @@ class Phases:
         return replace(self.outcome.figures(name), seconds=self.seconds[name])
 
     def _table(self) -> Table:
-        table = Table(title=f"oarlock bench {self.benchmark}", box=box.SIMPLE)
+        table = Table(title=f"oarlock bench {self.benchmark}", box=box.SIMPLE, pad_edge=False, collapse_padding=True)
         table.add_column("phase")
         for title in ("requests", "seconds", "a second", "p50, ms", "p99, ms", "max, ms", "errors"):
             table.add_column(title, justify="right")

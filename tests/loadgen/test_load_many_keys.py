@@ -11,7 +11,7 @@ from click.testing import CliRunner
 from oarlock.loadgen import commands
 from oarlock.loadgen.many_keys import Extent
 
-SECONDS = ("count", "list_keys_only", "list", "pages", "compaction", "snapshot", "restart", "restart_after_kill")
+SECONDS = ("count", "list_keys_only", "list", "compaction", "snapshot", "restart", "restart_after_kill")
 SIZES = ("memory_empty", "memory", "memory_after_restart", "database", "database_in_use", "disk", "snapshot")
 
 
@@ -23,6 +23,7 @@ def test_many_keys_are_loaded_listed_compacted_and_there_after_restarts(tmp_path
     data = json.loads(result.stdout)
     assert (data["requests"], data["errors"], data["settings"]["listed_keys"]) == (2500, {}, 300)
     assert all(data[f"{name}_seconds"] > 0 for name in SECONDS)
+    assert (data["pages"], data["page_ms"]["max"] > 0) == (3, True)
     assert all(data[f"{name}_mib"] > 0 for name in SIZES)
     assert list(tmp_path.iterdir()) == []
 
