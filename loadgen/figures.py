@@ -40,7 +40,7 @@ def save(figures: dict[str, Any], output: Path) -> str:
 
 def markdown(figures: dict[str, Any]) -> str:
     """The machine and the figures as Markdown."""
-    lines = [shown_machine(figures["machine"])]
+    lines = shown_machine(figures["machine"]).splitlines()
     if figures["comparisons"]:
         lines += ["", *_comparison_table(figures["comparisons"])]
     if figures["measurements"]:
