@@ -78,7 +78,9 @@ def test_a_page_of_a_load_without_answers_has_no_pictures() -> None:
     assert "<svg" not in page(Charted("put", {}, {}, {"put": Histogram()}, {"put": Timeline()}), {})
 
 
-@pytest.mark.parametrize("arguments", [["put"], ["watch-storm", "--watchers", "3"], ["large-values", "--value-size", "16"]])
+@pytest.mark.parametrize(
+    "arguments", [["put"], ["watch-storm", "--watchers", "3"], ["large-values", "--value-size", "16"]]
+)
 def test_a_load_reports_itself(server: LoadServer, tmp_path: Path, arguments: list[str]) -> None:
     path = tmp_path / "report.html"
     arguments = [*arguments, "--endpoints", server.endpoint, "--total", "20", "--report", str(path)]
