@@ -35,6 +35,9 @@ MESSAGE_OVERHEAD_BYTES: Final = 512 << 10
 """A gRPC message may be longer than the longest request by this (etcd, ``grpcOverheadBytes``)."""
 HTTP1_STOP_S: Final = 1.0
 """How long requests of HTTP/1.1 that are under way at a stop may take."""
+PATIENCE_S: Final = 0.1
+"""How long the answer to a ping waits for the answer to the request that it came with, to leave in one write with it:
+what a put takes on a busy server, and nothing to a client that waits seconds for the answer to a ping."""
 CLOSE_S: Final = 0.01
 """What transports take to write what is left, and the loop to forget them: it aborts if it is closed before."""
 WRITE_BUFFER_BYTES: Final = 256 << 10
@@ -138,6 +141,7 @@ class EtcdDoor:
         self._servers: list[asyncio.Server] = []
         self._peers: set[GrpcPeer] = set()
         self._dirty: list[GrpcPeer] = []
+        self._late: list[GrpcPeer] = []
         self._is_learner = backend.is_learner
         self.connections = 0
         self._tls = _tls_context(settings)
@@ -206,6 +210,18 @@ class EtcdDoor:
         if not self._dirty:
             self._schedule_flush()
         self._dirty.append(peer)
+
+    def put_off(self, peer: GrpcPeer) -> None:
+        """A connection has something to write that may wait for an answer, but not for long."""
+        if not self._late:
+            self.backend.call_later(PATIENCE_S, self._flush_late)
+        self._late.append(peer)
+
+    def _flush_late(self) -> None:
+        late, self._late = self._late, []
+        for peer in late:
+            peer.is_late = False
+            peer.flush()
 
     def forget(self, peer: GrpcPeer) -> None:
         """A connection is gone."""

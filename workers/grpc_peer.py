@@ -140,10 +140,12 @@ class GrpcExchange(Exchange):
 
 
 class GrpcPeer(asyncio.Protocol):
-    """Drives a `GrpcConnection`. What it has to write leaves at the end of the worker's turn (``flush``).
+    """Drives a `GrpcConnection`. What it has to write leaves at the end of the worker's turn (``flush``). A ping that
+    comes alone is answered at once, one that comes with a request when that is answered.
 
     Invariants:
-    1. ``is_dirty`` says whether the door has it in its list of those with something to write.
+    1. ``is_dirty`` says whether the door has it in its list of those with something to write, ``is_late`` whether in
+       that of those whose writing may wait for an answer.
     2. At most one timer is set, at or before the connection's ``wake_at_s``; none without a transport.
 
     Args:
@@ -161,14 +163,16 @@ class GrpcPeer(asyncio.Protocol):
             policy=door.keepalive,
         )
         self.is_dirty = False
+        self.is_late = False
         self._transport: asyncio.Transport | None = transport
         self._is_paused = False
         self._timer: asyncio.TimerHandle | None = None
         self._timer_at_s = 0.0
+        self._arm()
         self.mark()  # our SETTINGS
 
     def mark(self) -> None:
-        """There is something to write, or the time to wake up has changed."""
+        """There is something to write."""
         if not self.is_dirty:
             self.is_dirty = True
             self.door.mark(self)
@@ -177,7 +181,12 @@ class GrpcPeer(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Takes what came."""
-        self._handle(self.connection.receive(bytes(data), time.monotonic()))
+        events = self.connection.receive(bytes(data), time.monotonic())
+        if events:
+            self._handle(events)
+        elif not self.is_dirty:
+            self.flush()
+        self._arm()
 
     def pause_writing(self) -> None:
         """The client does not read fast enough."""
@@ -213,14 +222,11 @@ class GrpcPeer(asyncio.Protocol):
                 self._drained(call)
         if connection.is_over:
             transport.close()
-            return
-        wake_at_s = connection.wake_at_s
-        if wake_at_s is not None and (self._timer is None or wake_at_s < self._timer_at_s):
-            self._set_timer(wake_at_s)
 
     def shut_down(self) -> None:
         """No new calls: those that are open are answered, and then the connection ends."""
         self._handle(self.connection.shut_down(time.monotonic()))
+        self._arm()
 
     def close(self) -> None:
         """Ends it now; what is written leaves first."""
@@ -247,7 +253,11 @@ class GrpcPeer(asyncio.Protocol):
             else:
                 self._tell(event)
         if not self.is_dirty:
-            self.mark()
+            if self.connection.is_due:
+                self.mark()
+            elif self.connection.has_output and not self.is_late:
+                self.is_late = True
+                self.door.put_off(self)
 
     def _tell(self, event: MessageReceived | RequestsEnded | CallEnded | RequestReceived) -> None:
         exchange = event.call.context
@@ -273,13 +283,18 @@ class GrpcPeer(asyncio.Protocol):
         if isinstance(exchange, GrpcExchange) and exchange.on_drained is not None:
             guarded(exchange, exchange.on_drained)
 
-    def _set_timer(self, at_s: float) -> None:
+    def _arm(self) -> None:
+        """Sets the timer anew where it would ring too late; answers and bytes that come put the time off."""
+        wake_at_s = self.connection.wake_at_s
+        if wake_at_s is None or self._transport is None or (self._timer is not None and self._timer_at_s <= wake_at_s):
+            return
         if self._timer is not None:
             self._timer.cancel()
-        self._timer_at_s = at_s
-        delay_s = max(0.0, at_s - time.monotonic())
+        self._timer_at_s = wake_at_s
+        delay_s = max(0.0, wake_at_s - time.monotonic())
         self._timer = asyncio.get_running_loop().call_later(delay_s, self._wake)
 
     def _wake(self) -> None:
         self._timer = None
         self._handle(self.connection.tick(time.monotonic()))
+        self._arm()

@@ -101,6 +101,17 @@ class GrpcConnection:
         return self._connection.is_over
 
     @property
+    def is_due(self) -> bool:
+        """Whether there is something to write that should not wait, or the transport is to be closed."""
+        return self._connection.is_due
+
+    @property
+    def has_output(self) -> bool:
+        """Whether there is something to write, though it may be nothing but what can wait for an answer: a client that
+        measures its bandwidth sends a ping with every lone request, and would have two writes for it."""
+        return self._connection.has_output
+
+    @property
     def open_calls(self) -> int:
         """How many calls are open."""
         return self._connection.open_streams
@@ -108,8 +119,10 @@ class GrpcConnection:
     @property
     def wake_at_s(self) -> float | None:
         """When `tick` is to be called at the latest, None if there is nothing to wait for."""
-        times = (self._connection.wake_at_s, self._deadlines.next_s)
-        return min((one for one in times if one is not None), default=None)
+        wake_at_s, deadline_s = self._connection.wake_at_s, self._deadlines.next_s
+        if wake_at_s is None or (deadline_s is not None and deadline_s < wake_at_s):
+            return deadline_s
+        return wake_at_s
 
     def receive(self, data: bytes, now_s: float) -> list[Event]:
         """What ``data``, read from the transport at ``now_s``, means; never raises for it."""

@@ -83,6 +83,16 @@ class Connection:
         return self._is_over
 
     @property
+    def is_due(self) -> bool:
+        """Whether `take_output` has something to give that should not wait, or the transport is to be closed."""
+        return self._sender.is_due or self._is_over
+
+    @property
+    def has_output(self) -> bool:
+        """Whether `take_output` has something to give, though it may be nothing but what can wait for an answer."""
+        return self._sender.unsent_bytes > 0
+
+    @property
     def open_streams(self) -> int:
         """How many streams are open."""
         return len(self._streams.by_id)
@@ -201,8 +211,11 @@ class Connection:
         """When `tick` is to be called at the latest, None if there is nothing to wait for."""
         if self._is_over:
             return None
-        times = (self._handshake_until_s, self._drain_until_s, self._keepalive.wake_at_s)
-        return min((one for one in times if one is not None), default=None)
+        wake_at_s = self._keepalive.wake_at_s
+        for other_s in (self._handshake_until_s, self._drain_until_s):
+            if other_s is not None and (wake_at_s is None or other_s < wake_at_s):
+                wake_at_s = other_s
+        return wake_at_s
 
     def tick(self, now_s: float) -> list[Event]:
         """What the time brings: pings, and the end of a connection that is silent or did not greet."""

@@ -303,7 +303,7 @@ class Receiver:
         too_many = self._judge.is_too_many(self._now_s, has_streams=has_streams, has_answered=answered)
         if too_many or not self._pings.take(self._now_s):
             raise ConnectionFault(ErrorCode.ENHANCE_YOUR_CALM, "too_many_pings")
-        self._sender.write(frame(PING, ACK, 0, payload))
+        self._sender.write_patiently(frame(PING, ACK, 0, payload))
 
     def _goaway(self, flags: int, stream_id: int, payload: bytes) -> None:
         if stream_id:

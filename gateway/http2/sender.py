@@ -51,6 +51,7 @@ class Sender:
         initial_window: the send window that a new stream begins with.
         frame_bytes: the largest payload that the peer takes.
         unsent_bytes: written, and not yet taken by the transport.
+        patient_bytes: of those, what may wait for an answer to go with: acknowledgements of pings.
         queued_bytes: data that waits in its stream.
         answered: whether HEADERS or DATA were written since somebody last cleared it.
         drained: streams that had queued data and have none now, since somebody last cleared it.
@@ -66,6 +67,7 @@ class Sender:
         self.initial_window = DEFAULT_WINDOW
         self.frame_bytes = DEFAULT_FRAME_SIZE
         self.unsent_bytes = 0
+        self.patient_bytes = 0
         self.queued_bytes = 0
         self.answered = False
         self.drained: dict[int, Stream] = {}
@@ -75,6 +77,11 @@ class Sender:
         self._out.append(chunk)
         self.unsent_bytes += len(chunk)
 
+    def write_patiently(self, chunk: bytes) -> None:
+        """Frames that may wait a little for others."""
+        self.write(chunk)
+        self.patient_bytes += len(chunk)
+
     def take(self) -> bytes:
         """All that is to be written now; the caller writes it. Data that waited for this takes its place."""
         if self._ready:
@@ -83,8 +90,13 @@ class Sender:
             return b""
         output = self._out[0] if len(self._out) == 1 else b"".join(self._out)
         self._out.clear()
-        self.unsent_bytes = 0
+        self.unsent_bytes = self.patient_bytes = 0
         return output
+
+    @property
+    def is_due(self) -> bool:
+        """Whether `take` has something to give that should not wait."""
+        return self.unsent_bytes > self.patient_bytes or bool(self._ready)
 
     def headers(self, stream: Stream, fields: Fields, *, end: bool) -> None:
         """HEADERS, before any data; with ``end`` all of the answer."""

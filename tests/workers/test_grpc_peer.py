@@ -15,7 +15,7 @@ from oarlock.gateway.grpc.messages import framed
 from oarlock.gateway.grpc.requests import Method, methods_by_path
 from oarlock.gateway.grpc.status import Status
 from oarlock.gateway.http2.connection import Connection
-from oarlock.gateway.http2.frames import RST_STREAM, ErrorCode, frame
+from oarlock.gateway.http2.frames import DATA, HEADERS, PING, RST_STREAM, ErrorCode, frame
 from oarlock.gateway.http2.keepalive import KeepalivePolicy
 from oarlock.gateway.http2.limits import DEFAULT_LIMITS
 from oarlock.gateway.http2.streams import Stream
@@ -23,7 +23,7 @@ from oarlock.gateway.service import Exchange
 from oarlock.wire.errors import Code
 from oarlock.workers.grpc_counts import GrpcCounts
 from oarlock.workers.grpc_peer import GrpcExchange, GrpcPeer
-from tests.gateway.wire import GREETING, PLAIN, Client, data, u32
+from tests.gateway.wire import GREETING, PLAIN, Client, data, frames_in, u32
 
 
 class Answer:
@@ -61,13 +61,20 @@ class Door:
     def __init__(self) -> None:
         self.methods = methods_by_path(
             Method("/a.B/Unary", handler=reply),
+            Method("/a.B/Later", handler=lambda exchange, _: self.waiting.append(exchange)),
             Method("/a.B/Both", takes_stream=True, returns_stream=True, handler=Answer),
         )
         self.counts = GrpcCounts(self.methods)
         self.output = b""
+        self.writes: list[bytes] = []
+        self.late: list[GrpcPeer] = []
+        self.waiting: list[Exchange] = []
 
     def mark(self, peer: GrpcPeer) -> None:
         pass
+
+    def put_off(self, peer: GrpcPeer) -> None:
+        self.late.append(peer)
 
     def forget(self, peer: GrpcPeer) -> None:
         pass
@@ -78,6 +85,7 @@ class Door:
 
     def write(self, output: bytes) -> None:
         self.output += output
+        self.writes.append(output)
 
     def is_closing(self) -> bool:
         return False
@@ -182,3 +190,35 @@ def test_what_comes_in_one_turn_after_the_end_of_a_call_is_not_heard() -> None:
     caller.peer.data_received(data(1, framed(b"fail") + framed(b"hello")))
     caller.peer.flush()
     assert b"hello" not in caller.door.output
+
+
+def kinds(output: bytes) -> list[int]:
+    return [seen.kind for seen in frames_in(output)]
+
+
+def test_a_ping_that_comes_with_a_request_is_answered_in_one_write_with_it() -> None:
+    caller = Caller("Later")
+    caller.peer.flush()
+    caller.door.writes.clear()
+    caller.peer.data_received(data(1, framed(b"hello"), end=True) + frame(PING, 0, 0, bytes(8)))
+    assert (caller.door.writes, caller.door.late) == ([], [caller.peer])
+    caller.door.waiting[0].reply(b"answer")
+    caller.peer.flush()
+    assert [kinds(output) for output in caller.door.writes] == [[PING, HEADERS, DATA, HEADERS]]
+
+
+def test_a_ping_that_comes_alone_is_answered_at_once() -> None:
+    caller = Caller("Later")
+    caller.peer.flush()
+    caller.door.writes.clear()
+    caller.peer.data_received(frame(PING, 0, 0, bytes(8)))
+    assert [kinds(output) for output in caller.door.writes] == [[PING]]
+
+
+def test_what_has_time_does_not_hold_up_what_has_none() -> None:
+    caller = Caller("Unary")
+    caller.peer.flush()
+    caller.door.writes.clear()
+    caller.peer.data_received(frame(PING, 0, 0, bytes(8)) + data(1, framed(b"hello"), end=True))
+    assert caller.door.late == []
+    assert caller.peer.is_dirty
