@@ -18,6 +18,7 @@ from oarlock.gateway.grpc.status import Status
 from oarlock.gateway.http2.frames import looks_like_http2
 from oarlock.gateway.http2.keepalive import KeepalivePolicy
 from oarlock.gateway.http2.limits import Limits
+from oarlock.gateway.service import Timer
 from oarlock.wire.errors import ConfigurationError, LearnerRefusesError, NoLeaderError
 from oarlock.wire.logs import get_logger
 from oarlock.wire.sockets import LISTEN_BACKLOG, listen_shared
@@ -222,6 +223,10 @@ class EtcdDoor:
         for peer in late:
             peer.is_late = False
             peer.flush()
+
+    def call_later(self, delay_s: float, callback: Callable[[], None]) -> Timer:
+        """Calls ``callback`` in ``delay_s`` seconds."""
+        return self.backend.call_later(delay_s, callback)
 
     def forget(self, peer: GrpcPeer) -> None:
         """A connection is gone."""

@@ -21,7 +21,7 @@ from oarlock.gateway.grpc.connection import GrpcConnection
 from oarlock.gateway.grpc.messages import framed
 from oarlock.gateway.grpc.status import OK, Status
 from oarlock.gateway.http2.limits import DEFAULT_LIMITS
-from oarlock.gateway.service import Exchange, SharedMessages
+from oarlock.gateway.service import Exchange, SharedMessages, Timer
 from oarlock.wire.errors import Code
 
 if TYPE_CHECKING:
@@ -166,7 +166,7 @@ class GrpcPeer(asyncio.Protocol):
         self.is_late = False
         self._transport: asyncio.Transport | None = transport
         self._is_paused = False
-        self._timer: asyncio.TimerHandle | None = None
+        self._timer: Timer | None = None
         self._timer_at_s = 0.0
         self._arm()
         self.mark()  # our SETTINGS
@@ -292,7 +292,7 @@ class GrpcPeer(asyncio.Protocol):
             self._timer.cancel()
         self._timer_at_s = wake_at_s
         delay_s = max(0.0, wake_at_s - time.monotonic())
-        self._timer = asyncio.get_running_loop().call_later(delay_s, self._wake)
+        self._timer = self.door.call_later(delay_s, self._wake)
 
     def _wake(self) -> None:
         self._timer = None

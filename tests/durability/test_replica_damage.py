@@ -62,6 +62,10 @@ def test_replicas_that_are_all_gone_are_rebuilt(server: Server) -> None:
     check_served(server, expected)
 
 
+AHEAD = 50
+"""Writes that are lost with the log: more than a start appends to it before the workers say how far they are."""
+
+
 @pytest.mark.slow
 def test_a_replica_that_is_ahead_of_the_log_is_rebuilt(server: Server, tmp_path: Path) -> None:
     expected = fill(server)
@@ -69,7 +73,8 @@ def test_a_replica_that_is_ahead_of_the_log_is_rebuilt(server: Server, tmp_path:
     shutil.copytree(server.data_dir / "log", tmp_path / "log")
     server.start()
     with oarlock.connect(server.native_endpoint) as client:
-        client.put("later", "lost with the log that a person put back")
+        for number in range(AHEAD):
+            client.put(f"later/{number}", "lost with the log that a person put back")
     server.kill()
     shutil.rmtree(server.data_dir / "log")
     shutil.copytree(tmp_path / "log", server.data_dir / "log")

@@ -67,7 +67,8 @@ class Hosts(ClusterOfServers):
     def wait_until_whole(self) -> int:
         """Waits until every member serves linearizable reads; returns who leads."""
         for number in self.everyone:
-            with self.client(number, timeout_s=LEADER_TIMEOUT_S) as client:
+            # A member may be between two attempts to start, after some that failed: the client waits as for an answer.
+            with self.client(number, timeout_s=LEADER_TIMEOUT_S, connect_timeout_s=LEADER_TIMEOUT_S) as client:
                 client.get(b"is it whole?")
         leaders: list[int] = []
 

@@ -27,6 +27,13 @@ VALUE = b"x" * 1000
 QUEUE_BYTES, CROWDED_BYTES = 20_000, 400_000
 
 
+class Never:
+    """A timer that does not ring: what is tested here needs no time."""
+
+    def cancel(self) -> None:
+        pass
+
+
 class Door:
     """Who owns the connection, and the transport under it."""
 
@@ -41,6 +48,12 @@ class Door:
 
     def mark(self, peer: GrpcPeer) -> None:
         pass
+
+    def put_off(self, peer: GrpcPeer) -> None:
+        pass
+
+    def call_later(self, delay_s: float, callback: object) -> Never:
+        return Never()
 
     def call(self, call: Any, exchange: Exchange, message: bytes | None) -> None:
         call.method.handler(exchange)

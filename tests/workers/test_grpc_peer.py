@@ -79,6 +79,9 @@ class Door:
     def forget(self, peer: GrpcPeer) -> None:
         pass
 
+    def call_later(self, delay_s: float, callback: Callable[[], None]) -> asyncio.TimerHandle:
+        return asyncio.get_running_loop().call_later(delay_s, callback)
+
     def call(self, call: Call, exchange: Exchange, message: bytes | None) -> None:
         handler: Any = call.method.handler
         handler(exchange, *([] if message is None else [message]))

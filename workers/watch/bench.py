@@ -118,6 +118,13 @@ class _Transport:
         return False
 
 
+class _Never:
+    """A timer that does not ring: nothing here takes as long."""
+
+    def cancel(self) -> None:
+        """Nothing to cancel."""
+
+
 class _Door:
     """Who owns connections."""
 
@@ -134,6 +141,9 @@ class _Door:
 
     def mark(self, peer: GrpcPeer) -> None:
         self._dirty.append(peer)
+
+    def call_later(self, delay_s: float, callback: Callable[[], None]) -> _Never:
+        return _Never()
 
     def call(self, call: Any, exchange: Exchange, message: bytes | None) -> None:
         call.method.handler(exchange)
