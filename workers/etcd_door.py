@@ -85,28 +85,6 @@ class Http1Port(Protocol):
         """Ends all connections."""
 
 
-class NoHttp1:
-    """Serves nobody."""
-
-    async def start(self) -> None:
-        """Nothing to do."""
-
-    def protocol(self) -> asyncio.Protocol:
-        """Closes the connection."""
-        return _Closing()
-
-    def drain(self) -> None:
-        """Nothing to do."""
-
-    async def stop(self, timeout_s: float) -> None:
-        """Nothing to do."""
-
-
-class _Closing(asyncio.Protocol):
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        transport.close()
-
-
 class EtcdDoor:
     """Owns the listening sockets and all connections of the client port.
 

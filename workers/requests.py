@@ -159,8 +159,7 @@ class Requests:
         """Proposes a compaction that nobody asked for; False where there is nothing to compact."""
         if revision <= max(self._keeper.meta.compact_revision, 1):
             return False
-        request = [1, int(Op.COMPACT), revision, False]
-        self._batches.add(Source(NOBODY, 0, 0, 0, 0.0), [request], _BATCH, REQUEST_OVERHEAD_BYTES)
+        self._propose([1, int(Op.COMPACT), revision, False])
         log.info("history is compacted", revision=revision)
         return True
 
@@ -170,10 +169,13 @@ class Requests:
         if not quota.measure(self._keeper.replica.in_use_bytes()):
             return False
         action = AlarmAction.ACTIVATE if quota.is_exceeded else AlarmAction.DEACTIVATE
-        request = [1, int(Op.ALARM), int(action), self._keeper.identity[1], int(Alarm.NOSPACE)]
-        self._batches.add(Source(NOBODY, 0, 0, 0, 0.0), [request], _BATCH, REQUEST_OVERHEAD_BYTES)
+        self._propose([1, int(Op.ALARM), int(action), self._keeper.identity[1], int(Alarm.NOSPACE)])
         log.warning("space quota", exceeded=quota.is_exceeded, quota_bytes=quota.quota_bytes)
         return True
+
+    def _propose(self, request: list[Any]) -> None:
+        """Proposes what no client asked for."""
+        self._batches.add(Source(NOBODY, 0, 0, 0, 0.0), [request], _BATCH, REQUEST_OVERHEAD_BYTES)
 
     def _source(self, message: Message, deadline_s: float) -> Source:
         since = message.since or self._keeper.meta.position
