@@ -97,8 +97,8 @@ class LogWriter:
         self._wake = threading.Semaphore(0)
         self._read_fd, self._write_fd = os.pipe()
         os.set_blocking(self._read_fd, False)
-        self._thread = threading.Thread(target=self._run, name="log-writer", daemon=True)
-        self._thread.start()
+        self._writer_thread = threading.Thread(target=self._run, name="log-writer", daemon=True)
+        self._writer_thread.start()
 
     def fileno(self) -> int:
         """Readable when ``finished`` has something new."""
@@ -141,8 +141,8 @@ class LogWriter:
         """Writes what was submitted, ends the thread and waits for it for at most ``timeout_s``."""
         self._closing = True
         self._wake.release()
-        self._thread.join(timeout_s)
-        if not self._thread.is_alive():
+        self._writer_thread.join(timeout_s)
+        if not self._writer_thread.is_alive():
             os.close(self._read_fd)
             os.close(self._write_fd)
 

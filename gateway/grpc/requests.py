@@ -7,7 +7,7 @@ import re
 from base64 import b64decode
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 from oarlock.gateway.grpc.status import CONTENT_TYPE, Status, trailers
 from oarlock.gateway.http2.headers import Field, Fields, Headers
@@ -37,7 +37,7 @@ class Method:
     path: str
     takes_stream: bool = False
     returns_stream: bool = False
-    handler: object = None
+    handler: Any = None
 
 
 Methods = Mapping[bytes, Method]

@@ -114,7 +114,7 @@ class Record(NamedTuple):
     offset: int
     end: int
     durable: int
-    body: memoryview
+    body: "memoryview"  # noqa: UP037 - unquoted, mypyc looks for the builtin among this module's own names
 
 
 class Row(NamedTuple):

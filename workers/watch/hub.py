@@ -80,8 +80,8 @@ class WatchHub:
                 raise LearnerRefusesError
             if token not in self._watchers:
                 self._admit()
-        except OarlockError as problem:
-            return refuse(token, problem)
+        except OarlockError as refusal:
+            return refuse(token, refusal)
         return accept(token, self._join(token, key, range_end, flags, revision).topic, revision)
 
     def unsubscribe(self, request: bytes) -> tuple[bytes, ...]:
