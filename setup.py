@@ -59,7 +59,7 @@ def modules_of(folder: str) -> list[str]:
 
 
 def extensions() -> list[Extension]:
-    """What mypyc makes of them: one library a folder, so that several compile at once, and a small extension a module."""
+    """What mypyc makes of them: one library a folder, so that several compile at once, and one stub a module."""
     from mypyc.build import mypycify
 
     package_dirs = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]["package-dir"]
@@ -92,7 +92,7 @@ def extensions() -> list[Extension]:
         target_dir=str(TREE / "c"),
     )
     for extension in found:
-        # The files of a group with a dotted name do not find their header beside them, and it defines one table in each.
+        # The files of a group with a dotted name do not find their header, and it defines one table in each of them.
         extension.include_dirs.append(str(TREE.joinpath("c", *extension.name.split(".")[:-1])))
         extension.extra_compile_args.append("-fcommon")
     return found
