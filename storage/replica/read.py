@@ -168,7 +168,7 @@ class ReadView:
         found = chunks(self.transaction.cursor(self._current), first, last)
         if not self._past.has_long_keys(first, last):
             return found
-        return ([row] for row in whole_keys(chain.from_iterable(found), start, end, self._past.whole_key))
+        return map(_chunk_of_one, whole_keys(chain.from_iterable(found), start, end, self._past.whole_key))
 
     # --- leases and records ---
 
@@ -220,7 +220,7 @@ class ReadView:
         """
         self._refuse_compacted(first_revision)
         found = self._past.changes_of_range(start, end, first_revision, last_revision)
-        return self._guarded(change for _, change in found if change is not None)
+        return self._guarded(_wanted(found))
 
     def history_page(
         self,
@@ -323,3 +323,13 @@ class ReadView:
         if self._expired:
             return ReadExpiredError()
         return engine_error(error, self.path)
+
+
+def _chunk_of_one(row: Row) -> list[Row]:
+    return [row]
+
+
+def _wanted(changes: Iterator[tuple[int, Change | None]]) -> Iterator[Change]:
+    for _, change in changes:
+        if change is not None:
+            yield change

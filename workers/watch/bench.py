@@ -185,7 +185,7 @@ def service_alone(revisions: int) -> float:
     create = WatchRequest(create_request={"key": KEY}).SerializeToString()
     for _ in range(STREAMS):
         exchange = _Sink()
-        method.handler(exchange)  # type: ignore[operator]
+        method.handler(exchange)
         assert exchange.on_message is not None
         exchange.on_message(create)
     return _per_delivery(lambda: worker.commit(revisions), revisions)
