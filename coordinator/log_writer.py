@@ -12,11 +12,10 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
-from typing import Final, NamedTuple, TypeAlias
+from typing import Final, NamedTuple, Protocol, TypeAlias
 
 from oarlock.coordinator.raft import HardState
 from oarlock.storage.log import HardState as StoredHardState
-from oarlock.storage.log import Log
 from oarlock.wire.entries import Entry
 
 INLINE_MAX_S: Final = 0.002
@@ -43,7 +42,25 @@ class DropPrefix(NamedTuple):
 Job: TypeAlias = LogWrite | DropPrefix
 
 
-def write_to(log: Log, synced: Callable[[float], None] | None = None) -> Callable[[Sequence[Job]], None]:
+class JobLog(Protocol):
+    """What jobs are done to: ``Log``, or one whose sync is somebody else's."""
+
+    def append(
+        self, entries: Sequence[Entry], hard_state: StoredHardState | None = None, truncate_from: int | None = None
+    ) -> None:
+        """Writes entries and hard state behind what is there, or from ``truncate_from`` on."""
+
+    def reset(self, index: int, term: int) -> None:
+        """Begins again behind a snapshot."""
+
+    def truncate_prefix(self, index: int) -> None:
+        """Forgets entries up to ``index``."""
+
+    def sync(self) -> None:
+        """Makes all of it durable."""
+
+
+def write_to(log: JobLog, synced: Callable[[float], None] | None = None) -> Callable[[Sequence[Job]], None]:
     """The function that a ``LogWriter`` runs to write to ``log``: everything that waits, then one fdatasync.
 
     Args:

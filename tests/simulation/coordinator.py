@@ -10,7 +10,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, cast
+from typing import TYPE_CHECKING, Any, Final
 
 from oarlock.coordinator.coordinator import MAX_CATCH_UP_TICKS
 from oarlock.coordinator.following import members_of
@@ -218,7 +218,7 @@ class SimCoordinator(SimProcess):
         jobs, self._jobs = self._jobs, []
         self._writing = True
         try:
-            write_to(cast(Log, _Appending(self.log)))(jobs)
+            write_to(_Appending(self.log))(jobs)
         except LogFailedError as problem:
             self._fail(problem)
             return
