@@ -102,7 +102,9 @@ class StateMachine:
         outcome_window, max_outcome_bytes: see ``outcomes``; the same in all replicas of a cluster.
 
     Attributes:
-        changes: the events of the last ``apply_entries``, in order, each with its previous kv, for watchers.
+        with_previous: whether watchers want to know what a key was before a put.
+        changes: the events of the last ``apply_entries``, in order, each with its previous kv, for watchers; without
+            ``with_previous`` those of puts may lack it.
         alarms: the active alarms.
     """
 
@@ -116,6 +118,7 @@ class StateMachine:
     ) -> None:
         self.replica = replica
         self.own_incarnation = own_incarnation
+        self.with_previous = True
         self._initial_members: Mapping[int, Attributes] = {}
         self._members: Members | None = None  # None: to be read from the replica
         self.changes: list[Event] = []
@@ -170,6 +173,7 @@ class StateMachine:
         for _ in range(MAX_GROWTHS):
             try:
                 with self.replica.write() as view:
+                    view.with_previous = self.with_previous
                     applied = [self._apply_entry(view, entry) for entry in entries]
                     if before_commit is not None:
                         before_commit(applied, view.position)

@@ -146,7 +146,12 @@ class ReplicaKeeper:
         self._start_anew()
 
     def apply(
-        self, entries: Sequence[Entry], own_incarnation: int, before_commit: BeforeCommit | None = None
+        self,
+        entries: Sequence[Entry],
+        own_incarnation: int,
+        before_commit: BeforeCommit | None = None,
+        *,
+        with_previous: bool = True,
     ) -> Drained:
         """Applies committed entries in one transaction.
 
@@ -154,6 +159,7 @@ class ReplicaKeeper:
             entries: in log order.
             own_incarnation: of this worker: replies are made for its entries.
             before_commit: see ``StateMachine.apply_entries``.
+            with_previous: whether watchers want to know what a key was before a put.
 
         Raises:
             EntryOrderError, ReplicaFailedError, DamageError: see ``StateMachine.apply_entries``.
@@ -166,6 +172,7 @@ class ReplicaKeeper:
                 before_commit(applied, position)
 
         self._machine.own_incarnation = own_incarnation
+        self._machine.with_previous = with_previous
         return Drained(self._machine.apply_entries(entries, applied_all), self._machine.changes)
 
     def compact_slice(self) -> bool:

@@ -330,7 +330,9 @@ class Worker:
         if not entries:
             return
         begin_s = time.monotonic()
-        applied = self._keeper.apply(entries, self._proposals.incarnation, self._answer)
+        applied = self._keeper.apply(
+            entries, self._proposals.incarnation, self._answer, with_previous=self._hub.wants_previous
+        )
         meta = self._keeper.meta
         self._reads.replica_changed()
         for read in self._rounds.applied(meta.applied_index):

@@ -43,10 +43,11 @@ def put(view: WriteView, arguments: list[Any]) -> KeyValue | None:
             value = old[1]
         if flags & _IGNORE_LEASE:
             lease = old[5]
-    previous = view.put(key, value, lease)
+    old = view.get(key) if flags & _PREV_KV else None
+    view.put(key, value, lease)
     OPERATIONS.puts += 1
     OPERATIONS.put_bytes += len(key) + len(value)
-    return previous if flags & _PREV_KV else None
+    return old
 
 
 def delete_range(view: WriteView, arguments: list[Any]) -> list[Any]:

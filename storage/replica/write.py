@@ -61,6 +61,8 @@ class WriteView(ReadView):
     of the same view is still walking through: collect its keys first.
 
     Attributes:
+        with_previous: whether puts tell the key before. It costs a read of the old value, and may interest nobody.
+            Deletes always tell it.
         changes: the events so far, in order, with their previous kv: for watchers, without a second read.
         applied_index, applied_term, position, state_hash: as in ``Meta``, of the last entry that was ended.
     """
@@ -80,6 +82,7 @@ class WriteView(ReadView):
         self.applied_term = meta.applied_term
         self.position = meta.position
         self.state_hash = meta.state_hash
+        self.with_previous = True
         self.changes: list[Event] = []
         self._sub = 0
         self._effects: list[bytes] = []
@@ -136,7 +139,7 @@ class WriteView(ReadView):
             lease: an existing lease, 0 for none.
 
         Returns:
-            The key before, None if it was not there.
+            The key before, None if it was not there, or without ``with_previous``.
 
         Raises:
             LeaseNotFoundError: there is no such lease; nothing was changed.
@@ -149,8 +152,8 @@ class WriteView(ReadView):
         if row is None:
             previous, create, version, old_lease = None, revision, 1, 0
         else:
-            previous = self._previous(key, row)
-            _, _, create, _, version, old_lease = previous
+            previous = self._previous(key, row) if self.with_previous else None
+            _, _, create, version, old_lease = _unpack_current(row)
             version += 1
         event_id = _pack_event_id(revision, sub)
         event = encode_event(PUT, create, version, lease, key, value)

@@ -51,6 +51,19 @@ def topic_of(hub: WatchHub, packed: bytes, revision: int) -> bytes:
     return bytes(topic)
 
 
+def test_previous_kvs_are_wanted_as_long_as_somebody_watches_with_them(hub: WatchHub) -> None:
+    flags = int(WatchFlag.PREV_KV)
+    hub.subscribe(request(1, b"a"), 5)
+    assert not hub.wants_previous
+    hub.subscribe(request(2, b"a", flags=flags), 5)
+    local = hub.subscribe_local(b"b", b"", flags | int(WatchFlag.NO_PUT), 5, lambda batch: None)
+    hub.unsubscribe(request(2, b"a", flags=flags))
+    assert hub.wants_previous
+    local.close()
+    assert not hub.wants_previous
+    hub.validate()
+
+
 def test_watchers_of_one_range_share_a_group_and_a_message(hub: WatchHub) -> None:
     first = topic_of(hub, request(1, b"a"), 5)
     assert topic_of(hub, request(2, b"a"), 7) == first

@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from oarlock.wire.entries import EntryKind
 from oarlock.wire.errors import CorruptError, NoSpaceError, ProtocolError
 from oarlock.wire.members import Attributes, Member, encode_attributes, encode_published
-from oarlock.wire.operations import Alarm, AlarmAction, Op
+from oarlock.wire.operations import Alarm, AlarmAction, Op, PutFlag
 from oarlock.workers.apply import EntryOrderError, load_members
 from tests.model.strategies import msgpack_values
 from tests.workers.harness import INCARNATION, Harness
@@ -41,6 +41,19 @@ def test_replies_are_made_for_entries_of_the_own_incarnation_only(harness: Harne
     )
     assert [one.replies for one in applied] == [None, None]
     assert len(events) == 2
+
+
+def test_what_a_key_was_before_a_put_is_read_only_where_somebody_asks(harness: Harness) -> None:
+    harness.machine.with_previous = False
+    asking = [2, PUT, b"k", b"w", 0, int(PutFlag.PREV_KV)]
+    applied, events = harness.drain(
+        [harness.entry([GROUP]), harness.entry([[0, 0, 0, [asking]]]), harness.entry([GROUP])]
+    )
+    assert [previous for _, _, previous in events] == [None] * 3
+    assert applied[1].replies == [[[2, 3, (b"k", b"v", 2, 2, 1, 0)]]]
+    harness.machine.with_previous = True
+    _, events = harness.drain([harness.entry([GROUP])])
+    assert [(previous[1], previous[3], previous[4]) for _, _, previous in events] == [(b"v", 4, 3)]
 
 
 @pytest.mark.parametrize("index", [1, 3])

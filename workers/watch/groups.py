@@ -91,6 +91,11 @@ class Group:
         """Whether nobody watches."""
         return not (self.watchers or self.subscribers)
 
+    @property
+    def wants_previous(self) -> bool:
+        """Whether its events tell what the key was before."""
+        return bool(self.flags & WatchFlag.PREV_KV)
+
     def take_events(self) -> list[Event]:
         """What waits, as the group's flags want it."""
         events, self.events = self.events, []

@@ -33,7 +33,8 @@ class WatchHub:
     """All groups of one worker.
 
     Invariants:
-    1. A group has at least one watcher; ``_watchers`` maps every token to its group, ``_locals`` counts the others.
+    1. A group has at least one watcher; ``_watchers`` maps every token to its group, ``_locals`` counts the others, and
+       ``_groups_with_previous`` the groups that want what a key was before.
     2. No events wait in a group between calls.
 
     Args:
@@ -56,12 +57,18 @@ class WatchHub:
         self._index: RangeIndex[Group] = RangeIndex()
         self._watchers: dict[bytes, Group] = {}
         self._locals = 0
+        self._groups_with_previous = 0
         self._due: dict[float, set[Group]] = {}
 
     @property
     def watcher_count(self) -> int:
         """Watchers, of all groups, over the socket and in this process."""
         return len(self._watchers) + self._locals
+
+    @property
+    def wants_previous(self) -> bool:
+        """Whether anybody wants to know what a key was before it changed."""
+        return self._groups_with_previous > 0
 
     @property
     def group_count(self) -> int:
@@ -214,6 +221,7 @@ class WatchHub:
         assert len(self._index) == len(self._groups)
         assert sum(group.watchers for group in self._groups.values()) == len(self._watchers)
         assert sum(len(group.subscribers) for group in self._groups.values()) == self._locals
+        assert sum(group.wants_previous for group in self._groups.values()) == self._groups_with_previous
         for group in self._groups.values():
             assert not group.is_empty
             assert not group.events
@@ -228,6 +236,7 @@ class WatchHub:
         if group is None:
             group = self._groups[name] = Group(key, range_end, flags, self._new_topic(), revision)
             self._index.add(key, range_end, group)
+            self._groups_with_previous += group.wants_previous
         return group
 
     def _join(self, token: bytes, key: bytes, range_end: bytes, flags: int, revision: int) -> Group:
@@ -250,6 +259,7 @@ class WatchHub:
         if group.is_empty:
             del self._groups[group.key, group.range_end, group.flags]
             self._index.remove(group.key, group.range_end, group)
+            self._groups_with_previous -= group.wants_previous
 
     def _schedule(self, group: Group, now_s: float) -> None:
         # Whole seconds, so that the groups of one second share a slot; a later message just moves the group on.
