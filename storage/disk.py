@@ -10,7 +10,7 @@ import fcntl
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Protocol
+from typing import Final, NamedTuple, Protocol
 
 from oarlock.wire.errors import ConfigurationError
 
@@ -19,6 +19,46 @@ LOCK_NAME = "LOCK"
 
 _MAX_PARTS = 512
 """Most buffers handed to one ``pwritev``; half of Linux's IOV_MAX (1024), for room on other systems."""
+
+
+_SEAL_NS: Final = 1_000_000_000
+"""How far back a sealed file's time of change is set: more than the tick of any file system's clock."""
+
+
+class Fingerprint(NamedTuple):
+    """What the file system says of a file. Two that are equal: nobody wrote to the file in between, nor replaced it.
+
+    It says nothing of a medium that forgets: who relies on it needs checksums for what is read later.
+    """
+
+    inode: int
+    size: int
+    modified_ns: int
+    changed_ns: int
+
+
+def fingerprint(descriptor: int) -> Fingerprint:
+    """The fingerprint of an open file.
+
+    Raises:
+        OSError: the file system refused.
+    """
+    found = os.fstat(descriptor)
+    return Fingerprint(found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns)
+
+
+def seal(descriptor: int) -> Fingerprint:
+    """The fingerprint of an open file that is complete, such that every later write changes it.
+
+    Many file systems' clocks tick every few ms only, and a write in the same tick would leave no trace. So the time of
+    the last write is set back a little, to where no later write can put it.
+
+    Raises:
+        OSError: the file system refused.
+    """
+    found = os.fstat(descriptor)
+    os.utime(descriptor, ns=(found.st_atime_ns, found.st_mtime_ns - _SEAL_NS))
+    return fingerprint(descriptor)
 
 
 class DataDirectoryInUseError(ConfigurationError):
@@ -53,6 +93,12 @@ class DiskFile(Protocol):
 
     def sync(self) -> None:
         """Returns when the content, and the size needed to read it, will survive a crash (``fdatasync``)."""
+
+    def fingerprint(self) -> Fingerprint:
+        """Changes with every write, whoever makes it (but see ``seal``)."""
+
+    def seal(self) -> Fingerprint:
+        """The fingerprint of a file that is complete: changes with every later write, however soon it comes."""
 
     def close(self) -> None:
         """Gives the descriptor back; does not sync."""
@@ -145,6 +191,12 @@ class RealFile:
 
     def sync(self) -> None:
         os.fdatasync(self._descriptor)
+
+    def fingerprint(self) -> Fingerprint:
+        return fingerprint(self._descriptor)
+
+    def seal(self) -> Fingerprint:
+        return seal(self._descriptor)
 
     def close(self) -> None:
         descriptor, self._descriptor = self._descriptor, -1

@@ -239,7 +239,7 @@ class ReplicaKeeper:
 
     def _describe(self, scratch: Path, meta: Meta) -> SnapshotMetadata:
         """What the snapshot file says of the copy in ``scratch``; read from the copy, for the replica goes on."""
-        Replica.adopt(scratch, boot_id=self._boot_id)
+        Replica.adopt(scratch, boot_id=self._boot_id, just_copied=True)
         copy = Replica.open(scratch, boot_id=self._boot_id, map_bytes=self.replica.map_bytes)
         try:
             with copy.read() as view:

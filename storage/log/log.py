@@ -27,6 +27,7 @@ from oarlock.storage.log.reading import read_places
 from oarlock.storage.log.recovery import Recovered, has_log, recover
 from oarlock.storage.log.scan import TornTail
 from oarlock.storage.log.segment import Segment, SegmentWriter, count_unneeded, create_segment
+from oarlock.storage.log.summary import Summary, write_summary
 from oarlock.wire.entries import Entry
 from oarlock.wire.errors import ConfigurationError, OarlockError, RequestTooLargeError, StoppedError
 
@@ -83,6 +84,7 @@ class Log:
         self._hard_state = state.hard_state
         self._index = state.entry_index
         self._segments = {segment.header.sequence: segment for segment in state.segments}
+        self._sealed = state.sealed
         self._cache = RecentEntries(options.cache_bytes)
         self._writer = SegmentWriter(state.segments[-1], state.end, options.preallocate_bytes)
         self._failure: OarlockError | None = None
@@ -109,7 +111,7 @@ class Log:
         disk.make_directory(directory)
         start, hard_state = Position(0, 0), HardState(0, 0)
         segment = create_segment(disk, directory, SegmentHeader(identity, 1, 1, start, hard_state))
-        state = Recovered([segment], EntryIndex(start), hard_state, HEADER_BYTES, None)
+        state = Recovered([segment], EntryIndex(start), hard_state, HEADER_BYTES, None, {}, [])
         return cls(directory, disk, identity, state, options or LogOptions())
 
     @classmethod
@@ -294,7 +296,7 @@ class Log:
         """
         try:
             if self._failure is None:
-                self._writer.finish()
+                self._finish_segment()
         except OSError as error:
             raise self._fail("sync", error) from error
         finally:
@@ -315,10 +317,16 @@ class Log:
 
     def _rotate(self) -> None:
         try:
-            self._writer.finish()
+            self._finish_segment()
         except OSError as error:
             raise self._fail("sync", error) from error
         self._begin_segment(self._index.start, self._index.last_index + 1)
+
+    def _finish_segment(self) -> None:
+        self._writer.finish()
+        segment = self._writer.segment
+        self._sealed[segment.header.sequence] = segment.file.seal()
+        write_summary(self._disk, self.directory, Summary(self._sealed, self._hard_state, self._index))
 
     def _begin_segment(self, start: Position, first_index: int) -> None:
         sequence = self._writer.segment.header.sequence + 1
@@ -338,6 +346,7 @@ class Log:
         with self._files_lock:
             for segment in unneeded:
                 del self._segments[segment.header.sequence]
+                self._sealed.pop(segment.header.sequence, None)
                 segment.file.close()
         try:
             for segment in unneeded:

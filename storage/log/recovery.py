@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import NamedTuple
 
-from oarlock.storage.disk import Disk
+from oarlock.storage.disk import Disk, Fingerprint
 from oarlock.storage.log.errors import LogIdentityError, LogMissingError, LogOrderError
 from oarlock.storage.log.index import EntryIndex
 from oarlock.storage.log.layout import (
@@ -15,7 +15,6 @@ from oarlock.storage.log.layout import (
     Position,
     Record,
     RecordKind,
-    SegmentHeader,
     decode_segment_header,
     decode_start,
     decode_write,
@@ -23,6 +22,7 @@ from oarlock.storage.log.layout import (
 )
 from oarlock.storage.log.scan import TornTail, check_closed, records, torn_tail
 from oarlock.storage.log.segment import PART_SUFFIX, Segment, segment_name, segment_sequence
+from oarlock.storage.log.summary import Summary, read_summary
 from oarlock.wire.errors import DamageError
 
 
@@ -35,6 +35,8 @@ class Recovered(NamedTuple):
         hard_state: the newest.
         end: where the records of the last segment end; all before is synced.
         torn: the write that a crash cut short, cut off by now, or None.
+        sealed: the fingerprint of each finished segment, taken before it was checked, by its number.
+        unread: the finished segments of which no record was read, for nobody has written to them since.
     """
 
     segments: list[Segment]
@@ -42,19 +44,50 @@ class Recovered(NamedTuple):
     hard_state: HardState
     end: int
     torn: TornTail | None
+    sealed: dict[int, Fingerprint]
+    unread: list[Segment]
 
 
 class _Replay:
     """Builds the state of a log from its records, in order.
 
-    It begins with the header of the oldest segment; the later headers only repeat what the records before them said.
+    It begins where the summary ends; without one, with the header of the oldest segment. The later headers only repeat
+    what the records before them said.
+
+    Attributes:
+        unread: the finished segments that the summary spares it.
+        last_begins: from which offset on the records of the last segment are to be added.
     """
 
-    def __init__(self, header: SegmentHeader) -> None:
+    def __init__(self, segments: list[Segment], found: list[Record], summary: Summary | None) -> None:
+        self.sealed: dict[int, Fingerprint] = {}
+        self.unread: list[Segment] = []
+        self.last_begins = 0
+        if summary is not None and _speaks_of(summary, segments, found):
+            self.index, self.hard_state, self.start = summary.entry_index, summary.hard_state, summary.entry_index.start
+            self.sealed |= summary.sealed
+            self.unread = [each for each in segments[:-1] if each.header.sequence <= summary.newest]
+            if summary.has_grown:
+                self.last_begins = summary.end
+            return
         # Older segments may be gone, and with them the term at the base; 0 is below every term.
+        header = segments[0].header
         self.index = EntryIndex(Position(header.first_index - 1, 0))
         self.hard_state = header.hard_state
         self.start = header.start
+
+    def add_finished(self, segment: Segment) -> None:
+        """Takes all records of a segment that has a successor.
+
+        Raises:
+            DamageError: the segment is damaged, or contradicts those before it.
+        """
+        self.sealed[segment.header.sequence] = segment.file.fingerprint()
+        data = segment.file.read(0, segment.file.size())
+        last = None
+        for last in records(data, segment.salt):
+            self.add(last, segment)
+        check_closed(segment.path, data, last)
 
     def add(self, record: Record, segment: Segment) -> None:
         """Takes one record.
@@ -96,6 +129,13 @@ class _Replay:
         self.index.drop_prefix(self.start)
 
 
+def _speaks_of(summary: Summary, segments: list[Segment], found: list[Record]) -> bool:
+    """Whether the log goes on from the summary: not from a later snapshot, nor from before its end."""
+    if summary.has_grown:
+        return any(record.end == summary.end for record in found)
+    return segments[0].header.sequence <= summary.newest
+
+
 def has_log(disk: Disk, directory: Path) -> bool:
     """Whether the directory holds a log."""
     return any(segment_sequence(name) is not None for name in disk.list(directory))
@@ -120,7 +160,7 @@ def recover(disk: Disk, directory: Path, identity: Identity) -> Recovered:
         raise LogMissingError(f"{LogMissingError.text} in {directory}")
     opened: list[Segment] = []
     try:
-        recovered = _recover(disk, paths, opened, identity)
+        recovered = _recover(disk, paths, opened, identity, read_summary(disk, directory, paths))
     except BaseException:
         for segment in opened:
             segment.file.close()
@@ -135,27 +175,43 @@ def recover(disk: Disk, directory: Path, identity: Identity) -> Recovered:
     return recovered
 
 
-def _recover(disk: Disk, paths: dict[int, Path], opened: list[Segment], identity: Identity) -> Recovered:
+def _recover(
+    disk: Disk, paths: dict[int, Path], opened: list[Segment], identity: Identity, summary: Summary | None
+) -> Recovered:
     newest = max(paths)
     last = _open(disk, paths[newest], newest, identity, opened)
+    if summary is not None and summary.newest == newest and not summary.has_grown:
+        # Synced to its end before the summary was written, and not touched since.
+        segments = _open_all(disk, paths, last, summary.entry_index.start, identity, opened)
+        return Recovered(
+            segments, summary.entry_index, summary.hard_state, summary.end, None, dict(summary.sealed), segments
+        )
     data = last.file.read(0, last.file.size())
     found = list(records(data, last.salt))
-    segments = [last]
-    start = _newest_start(last, found)
-    while segments[0].header.first_index > start.index + 1:
-        segments.insert(0, _open_before(disk, paths, segments[0], identity, opened))
-    replay = _Replay(segments[0].header)
-    for segment in segments[:-1]:
-        _replay_finished(replay, segment)
+    segments = _open_all(disk, paths, last, _newest_start(last, found), identity, opened)
+    replay = _Replay(segments, found, summary)
+    for segment in segments[len(replay.unread) : -1]:
+        replay.add_finished(segment)
     for record in found:
-        replay.add(record, last)
+        if record.offset >= replay.last_begins:
+            replay.add(record, last)
     end = found[-1].end if found else HEADER_BYTES
     torn = torn_tail(last.path, data, end, last.salt)
     replay.finish(last.path, end)
     if torn is not None:
         last.file.truncate(end)
     _make_durable(last, data, found, end)
-    return Recovered(segments, replay.index, replay.hard_state, end, torn)
+    return Recovered(segments, replay.index, replay.hard_state, end, torn, replay.sealed, replay.unread)
+
+
+def _open_all(
+    disk: Disk, paths: dict[int, Path], last: Segment, start: Position, identity: Identity, opened: list[Segment]
+) -> list[Segment]:
+    """The segments that hold what comes after ``start``, oldest first."""
+    segments = [last]
+    while segments[0].header.first_index > start.index + 1:
+        segments.insert(0, _open_before(disk, paths, segments[0], identity, opened))
+    return segments
 
 
 def _make_durable(segment: Segment, data: bytes, found: list[Record], end: int) -> None:
@@ -213,11 +269,3 @@ def _newest_start(segment: Segment, found: list[Record]) -> Position:
         if record.kind == RecordKind.START:
             return decode_start(record.body, segment.path, record.offset)
     return segment.header.start
-
-
-def _replay_finished(replay: _Replay, segment: Segment) -> None:
-    data = segment.file.read(0, segment.file.size())
-    last = None
-    for last in records(data, segment.salt):
-        replay.add(last, segment)
-    check_closed(segment.path, data, last)

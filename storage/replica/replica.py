@@ -14,6 +14,7 @@ from typing import Final
 import lmdb
 
 from .errors import LayoutError, ReplicaFailedError, ReplicaFullError, engine_error
+from .last_write import LastWrite, is_as_left, seal_file
 from .layout import Meta
 from .mark import check_mark, remove_mark, sync_directory, write_mark
 from .pages import check_pages
@@ -58,6 +59,7 @@ class Replica:
         environment: lmdb.Environment,
         tables: Tables,
         meta: Meta,
+        last_write: LastWrite,
         *,
         boot_id: str,
         max_read_age_s: float,
@@ -72,6 +74,7 @@ class Replica:
         self._tables = tables
         self._boot_id = boot_id
         self._max_read_age_s = max_read_age_s
+        self._last_write = last_write
         self._views: set[ReadView] = set()
         self._copying = threading.Lock()
         self._closed = False
@@ -89,7 +92,8 @@ class Replica:
     ) -> Replica:
         """Opens a replica, or makes an empty one where the directory is missing or empty.
 
-        All pages are checked before the file is mapped (``pages``), about 2 s for a gigabyte.
+        All pages are checked before the file is mapped (``pages``), about 2 s for a gigabyte, unless the file is as
+        the last commit to it has left it (``last_write``).
 
         Args:
             directory: of this replica alone.
@@ -109,20 +113,28 @@ class Replica:
                 directory.mkdir(parents=True, exist_ok=True)
             else:
                 check_mark(directory, boot_id=boot_id)
-                check_pages(directory / DATA_FILE)
+                if not is_as_left(directory / DATA_FILE):
+                    check_pages(directory / DATA_FILE)
             write_mark(directory, boot_id=boot_id, clean=False)
+            environment, tables, meta = _open(directory, map_bytes, fresh)
+            try:
+                last_write = LastWrite(directory / DATA_FILE)
+            except BaseException:
+                environment.close()
+                raise
         except OSError as error:
             raise ReplicaFailedError(f"{ReplicaFailedError.text}: {directory}: {error}") from error
-        environment, tables, meta = _open(directory, map_bytes, fresh)
-        return cls(directory, environment, tables, meta, boot_id=boot_id, max_read_age_s=max_read_age_s)
+        last_write.update()
+        return cls(directory, environment, tables, meta, last_write, boot_id=boot_id, max_read_age_s=max_read_age_s)
 
     @staticmethod
-    def adopt(directory: Path, *, boot_id: str) -> None:
+    def adopt(directory: Path, *, boot_id: str, just_copied: bool = False) -> None:
         """Declares a data file that came from ``copy_to`` to be a replica that stopped cleanly, for ``open``.
 
         Args:
             directory: has the file under the name ``data.mdb``, complete.
             boot_id: of the machine's current boot.
+            just_copied: the caller has made the copy itself, just now: ``open`` need not check its pages.
 
         Raises:
             ReplicaFailedError: there is no such file, or the file system refused.
@@ -131,6 +143,8 @@ class Replica:
             with (directory / DATA_FILE).open("rb+") as file:
                 os.fsync(file.fileno())
             sync_directory(directory)
+            if just_copied:
+                seal_file(directory / DATA_FILE)
             write_mark(directory, boot_id=boot_id, clean=True)
         except OSError as error:
             raise ReplicaFailedError(f"{ReplicaFailedError.text}: {directory}: {error}") from error
@@ -157,10 +171,14 @@ class Replica:
             try:
                 if clean:
                     self._environment.sync(True)
+                    self._last_write.seal()
             except lmdb.Error as error:
                 raise engine_error(error, self.path) from error
+            except OSError as error:
+                raise ReplicaFailedError(f"{ReplicaFailedError.text}: {self.path}: {error}") from error
             finally:
                 self._environment.close()
+                self._last_write.close()
         if clean:
             write_mark(self.directory, boot_id=self._boot_id, clean=True)
 
@@ -240,6 +258,7 @@ class Replica:
     def _committed(self, meta: Meta, took_s: float) -> None:
         self.meta = meta
         self.commits_s.append(took_s)
+        self._last_write.update()
 
     def _aborted(self, error: BaseException) -> None:
         if isinstance(error, lmdb.MapFullError):

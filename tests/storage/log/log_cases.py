@@ -28,3 +28,7 @@ def everything(log: Log) -> list[Entry]:
 
 def reopen(disk: MemoryDisk, options: LogOptions = SMALL) -> Log:
     return Log.open(DIRECTORY, disk, IDENTITY, options)
+
+
+def segment_names(disk: MemoryDisk) -> list[str]:
+    return [name for name in disk.list(DIRECTORY) if name.endswith(".log")]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from log_cases import DIRECTORY, IDENTITY, SMALL, entries, entry, everything, reopen
+from log_cases import DIRECTORY, IDENTITY, SMALL, entries, entry, everything, reopen, segment_names
 
 from oarlock.storage.log import HardState, Log, LogOptions, TornTail
 from oarlock.storage.log.layout import HEADER_BYTES
@@ -185,7 +185,7 @@ def test_refused_log_is_left_as_it_is() -> None:
     with pytest.raises(DamageError):
         reopen(disk)
     assert before == {path: disk.contents(path) for path in paths}
-    assert disk.list(DIRECTORY) == [path.name for path in paths]
+    assert segment_names(disk) == [path.name for path in paths]
 
 
 def test_damage_after_opening_is_noticed_when_it_is_read(disk: MemoryDisk, log: Log) -> None:
