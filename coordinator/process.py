@@ -16,6 +16,7 @@ from oarlock.coordinator.bootstrap import load_or_begin
 from oarlock.storage import snapshots
 from oarlock.storage.disk import RealDisk
 from oarlock.storage.log import Identity, Log, has_log
+from oarlock.storage.log.verification import Verification
 from oarlock.storage.snapshots import SnapshotMetadata
 from oarlock.wire import logs, process
 from oarlock.wire.errors import ConfigurationError, DamageError, OarlockError
@@ -74,13 +75,24 @@ def run(settings: dict[str, Any]) -> None:
     gc.collect()
     gc.freeze()
     process.notify_ready()
+    damages: list[DamageError] = []
+
+    def end(damage: DamageError) -> None:
+        damages.append(damage)
+        parts.coordinator.stop()
+
+    verification = Verification(entry_log, disk, end)
+    verification.start()
     try:
         parts.coordinator.run()
     finally:
         process.notify_stopping()
+        verification.close()
         parts.close(CLOSE_TIMEOUT_S)
         context.term()
     entry_log.close()
+    if damages:
+        raise damages[0]
 
 
 def _open_log(directory: Path, disk: RealDisk, identity: Identity) -> Log:

@@ -27,7 +27,7 @@ from oarlock.storage.log.reading import read_places
 from oarlock.storage.log.recovery import Recovered, has_log, recover
 from oarlock.storage.log.scan import TornTail
 from oarlock.storage.log.segment import Segment, SegmentWriter, count_unneeded, create_segment
-from oarlock.storage.log.summary import Summary, write_summary
+from oarlock.storage.log.summary import Summary, remove_summary, write_summary
 from oarlock.wire.entries import Entry
 from oarlock.wire.errors import ConfigurationError, OarlockError, RequestTooLargeError, StoppedError
 
@@ -69,6 +69,11 @@ class Log:
     - ``_files_lock`` is held by a reader from looking up where entries stand until it has read them, and by the
       writer only to close files that are no longer needed. So a descriptor never closes under a reader.
 
+    Attributes:
+        directory, identity: where it is, and whose.
+        torn_tail: what was cut off when it was opened.
+        unread: the segments that were not read when it was opened, and where they ended, for ``verification``.
+
     Invariants:
     1. Entries can be read once ``append`` returned, and survive a crash once ``sync`` returned.
     2. After a failed write or sync nothing is written any more (``LogFailedError``); see docs/log.md for why.
@@ -85,6 +90,8 @@ class Log:
         self._index = state.entry_index
         self._segments = {segment.header.sequence: segment for segment in state.segments}
         self._sealed = state.sealed
+        self._is_distrusted = False
+        self.unread = [(segment, state.sealed[segment.header.sequence].size) for segment in state.unread]
         self._cache = RecentEntries(options.cache_bytes)
         self._writer = SegmentWriter(state.segments[-1], state.end, options.preallocate_bytes)
         self._failure: OarlockError | None = None
@@ -288,6 +295,11 @@ class Log:
             self._cache = RecentEntries(self._options.cache_bytes)
         self._remove_unneeded()
 
+    def distrust(self) -> None:
+        """What the log holds is known to be damaged: the next start reads all of it. Any thread may call it."""
+        self._is_distrusted = True
+        remove_summary(self._disk, self.directory)
+
     def close(self) -> None:
         """Syncs, marks the end as a clean one, and closes the files. A failed log is closed as it is.
 
@@ -326,7 +338,8 @@ class Log:
         self._writer.finish()
         segment = self._writer.segment
         self._sealed[segment.header.sequence] = segment.file.seal()
-        write_summary(self._disk, self.directory, Summary(self._sealed, self._hard_state, self._index))
+        if not self._is_distrusted:
+            write_summary(self._disk, self.directory, Summary(self._sealed, self._hard_state, self._index))
 
     def _begin_segment(self, start: Position, first_index: int) -> None:
         sequence = self._writer.segment.header.sequence + 1

@@ -74,6 +74,12 @@ def write_summary(disk: Disk, directory: Path, summary: Summary) -> None:
         disk.rename(part, path)
 
 
+def remove_summary(disk: Disk, directory: Path) -> None:
+    """Has the next start read everything."""
+    with suppress(OSError):
+        disk.remove(directory / SUMMARY_NAME)
+
+
 def read_summary(disk: Disk, directory: Path, paths: Mapping[int, Path]) -> Summary | None:
     """The summary, if it is whole and the segments that it speaks of are as they were; else None.
 
