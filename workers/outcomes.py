@@ -102,19 +102,26 @@ class ClientOutcomes:
         self._newest = 0
         self._oldest: deque[tuple[bytes, bytes]] = deque()
         self._oldest_position: int | None = None
-        for key, record in view.scan_records(TABLE, _PREFIX, _END):
-            self._load(_KEY.unpack(key)[1], record)
+        # From the newest to the oldest: so a client's floor is known from the first record on, and of nearly all that
+        # clients have been told and forgotten since nothing is remembered in between.
+        keys = [key for key, _ in view.scan_records(TABLE, _PREFIX, _END)]
+        for key in reversed(keys):
+            self._load(_KEY.unpack(key)[1], view.get_record(TABLE, key) or b"")
 
     def _load(self, position: int, record: bytes) -> None:
-        previous, groups = msgpack.unpackb(record)
-        if self._oldest_position is None:
-            self.horizon = previous
-            self._oldest_position = position
+        self.horizon, groups = msgpack.unpackb(record)
+        self._oldest_position = position
         for client_id, floor, pairs in groups:
             client = self.client(client_id, floor)
-            client.known.update(zip(pairs[::2], pairs[1::2], strict=True))
-            client.last_position = position
-        self._newest = position
+            sequences = pairs[::2]
+            if max(sequences, default=0) >= client.floor:
+                client.known.update(
+                    (sequence, outcome)
+                    for sequence, outcome in zip(sequences, pairs[1::2], strict=True)
+                    if sequence >= client.floor and sequence not in client.known
+                )
+            client.last_position = max(client.last_position, position)
+        self._newest = max(self._newest, position)
         self._bytes += len(record)
 
     def client(self, client_id: int, floor: int) -> Client:
