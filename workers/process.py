@@ -11,7 +11,6 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Iterator
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Final
 
@@ -23,6 +22,7 @@ from oarlock.wire import logs, process
 from oarlock.wire.errors import ConfigurationError, CorruptError, DamageError, OarlockError
 from oarlock.wire.frames import TOKEN_BYTES
 from oarlock.wire.operations import PROTOCOL_VERSION
+from oarlock.wire.version import VERSION
 from oarlock.workers.auto_compaction import auto_compaction
 from oarlock.workers.coordinator_link import CoordinatorLink
 from oarlock.workers.etcd_backend import EtcdBackend
@@ -30,6 +30,7 @@ from oarlock.workers.etcd_door import MESSAGE_OVERHEAD_BYTES, DoorSettings, Etcd
 from oarlock.workers.etcd_metrics import EtcdMetrics
 from oarlock.workers.grpc_counts import GrpcCounts
 from oarlock.workers.native_door import NativeDoor
+from oarlock.workers.operation_counts import OPERATIONS
 from oarlock.workers.quota import Quota
 from oarlock.workers.replica_keeper import ReplicaKeeper
 from oarlock.workers.requests import Requests
@@ -121,7 +122,7 @@ async def _run(number: int, settings: dict[str, Any]) -> None:
     for signal_number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(signal_number, stop.set)
     worker.start()
-    ticker = loop.create_task(_every_second(worker, etcd_metrics))
+    ticker = loop.create_task(_every_second(worker, keeper, etcd_metrics))
     await stop.wait()
     process.notify_stopping()
     worker.drain()
@@ -179,14 +180,23 @@ def _etcd_door(
     return EtcdDoor(door_settings, backend, methods, http1, schedule_flush, counts)
 
 
-async def _every_second(worker: Worker, etcd_metrics: EtcdMetrics) -> None:
+async def _every_second(worker: Worker, keeper: ReplicaKeeper, etcd_metrics: EtcdMetrics) -> None:
     """What is due now and then, and the garbage: collected when it disturbs least, since nothing else collects it."""
+    done = -1
     for second in itertools.count(1):
         await asyncio.sleep(process.ALIVE_INTERVAL_S)
         process.notify_alive(alarms=worker.alarms)
         worker.every_second(time.monotonic())
         etcd_metrics.every_second()
+        done, done_before = _operations(), done
+        keeper.let_go(is_idle=done == done_before)
         gc.collect(_oldest_generation(second, worker.was_busy))
+
+
+def _operations() -> int:
+    """How many there were since the start."""
+    counts = OPERATIONS
+    return counts.ranges + counts.puts + counts.deletes + counts.read_txns + counts.written_txns
 
 
 def _oldest_generation(second: int, is_busy: bool) -> int:
@@ -213,7 +223,7 @@ def _topics(prefix: bytes) -> Iterator[bytes]:
 
 def _greeting(settings: dict[str, Any]) -> dict[str, Any]:
     return {
-        "version": version("oarlock"),
+        "version": VERSION,
         "protocol": PROTOCOL_VERSION,
         "incarnation": _new_id(),
         "watch_endpoint": next(iter(settings["listen_watch_urls"]), ""),

@@ -7,8 +7,9 @@ import json
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from oarlock.storage import snapshots
 from oarlock.storage.replica import Meta, Replica, ReplicaUntrustedError
@@ -21,6 +22,9 @@ from oarlock.wire.logs import get_logger
 from oarlock.wire.members import Attributes
 from oarlock.wire.operations import Alarm, Event
 from oarlock.workers.apply import Applied, BeforeCommit, StateMachine, load_ledger, load_members
+
+if TYPE_CHECKING:
+    from oarlock.storage.replica.resident import Residence
 
 log = get_logger(__name__)
 
@@ -66,6 +70,7 @@ class ReplicaKeeper:
         self._initial_members: Mapping[int, Attributes] = {}
         self._compactor = Compactor()
         self._scrubber = Scrubber()
+        self._residence: Residence | None = None
         self.is_compacting = False
         self.is_rebuilt = False
         self._snapshot_thread: threading.Thread | None = None
@@ -188,6 +193,19 @@ class ReplicaKeeper:
         """
         self._scrubber.step(self.replica, SCRUB_SLICE_ROWS)
 
+    def let_go(self, *, is_idle: bool) -> None:
+        """Unmaps what the worker has looked at and does not need any more; to be called every second.
+
+        Args:
+            is_idle: nothing was asked in the last second.
+        """
+        if self._residence is None:
+            from oarlock.storage.replica.resident import Residence  # with ctypes: not before the worker serves
+
+            self._residence = Residence(self.replica.path)
+        with suppress(OSError):  # a system that does not tell: the kernel lets go when it must
+            self._residence.every_second(is_idle=is_idle)
+
     def make_snapshot(
         self, directory: Path, loop: asyncio.AbstractEventLoop, done: Callable[[str | None, str], None]
     ) -> None:
@@ -303,6 +321,7 @@ class ReplicaKeeper:
         self._machine = StateMachine(replica)
         self._machine.initial_members = self._initial_members
         self._scrubber = Scrubber()
+        self._residence = None
         self.is_compacting = not self.compact_slice()
 
     def _record_cluster(self, cluster_id: int) -> None:
