@@ -23,7 +23,6 @@ from functools import partial
 from typing import Any, Final, NamedTuple
 
 import zmq
-from zmq.utils.monitor import parse_monitor_message
 
 from oarlock.coordinator import peer_codec
 from oarlock.coordinator.peer_codec import PeerFrame, PeerKind, Refusal
@@ -32,7 +31,7 @@ from oarlock.wire import metrics
 from oarlock.wire.errors import ConfigurationError, ProtocolError
 from oarlock.wire.frames import MAX_FRAME_BYTES
 from oarlock.wire.logs import get_logger
-from oarlock.wire.sockets import bind_shared, is_readable
+from oarlock.wire.sockets import bind_shared, is_readable, monitored_event
 from oarlock.wire.taken_ports import refuse_if_taken
 
 log = get_logger(__name__)
@@ -275,7 +274,7 @@ class Peers:
                 continue
             link = self._links[member]
             while is_readable(monitor):
-                event = parse_monitor_message(monitor.recv_multipart())["event"]
+                event = monitored_event(monitor.recv_multipart())
                 if event == zmq.EVENT_HANDSHAKE_SUCCEEDED:
                     link.connected, link.connected_s = True, time.monotonic()
                 elif link.connected:

@@ -11,15 +11,28 @@ label value costs memory in every process: keep labels few. Without a supervisor
 from __future__ import annotations
 
 import os
+import sys
 from bisect import bisect_left
 from collections import Counter as Counts
 from collections.abc import Sequence
+from importlib.util import find_spec, module_from_spec
 from typing import Final
 
-import prometheus_client
-from prometheus_client import Counter, Gauge, Histogram, values
-
 from oarlock.wire import process
+
+# The package imports its own HTTP server, and with it mail, TLS and asyncio: a fifth of what a process of ours takes to
+# start. Its parts that keep values need nothing of that, and are imported as if it were empty. Whoever imports
+# prometheus_client later (wire.exposition, at the first scrape) gets it whole, with these parts in it.
+_IS_FIRST: Final = "prometheus_client" not in sys.modules
+if _IS_FIRST and (_found := find_spec("prometheus_client")) is not None:
+    sys.modules["prometheus_client"] = module_from_spec(_found)
+try:
+    from prometheus_client import values
+    from prometheus_client.metrics import Counter, Gauge, Histogram
+    from prometheus_client.registry import CollectorRegistry
+finally:
+    if _IS_FIRST:
+        sys.modules.pop("prometheus_client", None)
 
 SECONDS: Final = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 5.0)
 """Buckets for durations in seconds, from a fast fdatasync to a stuck disk."""
@@ -28,7 +41,7 @@ PREFIXES: Final = ("oarlock_", "etcd_", "grpc_server_", "process_", "os_fd_")
 SIZES: Final = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024)
 """Buckets for numbers of things in a batch."""
 
-REGISTRY: Final = prometheus_client.CollectorRegistry()
+REGISTRY: Final = CollectorRegistry()
 """The metrics of this process, for tests; the supervisor reads the files."""
 
 if process.METRICS_DIRECTORY in os.environ:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import socket
+from collections.abc import Sequence
+from struct import Struct
 from typing import Final
 from urllib.parse import urlsplit
 
@@ -96,3 +98,18 @@ def descriptor(zmq_socket: zmq.Socket[bytes]) -> int:
 def is_readable(zmq_socket: zmq.Socket[bytes]) -> bool:
     """Whether a message can be received without waiting."""
     return bool(int(zmq_socket.getsockopt(zmq.EVENTS)) & zmq.POLLIN)
+
+
+_MONITORED: Final = Struct("=HI")
+
+
+def monitored_event(frames: Sequence[bytes]) -> int:
+    """The event that a message of a monitor socket tells of (zmq_socket_monitor(3)).
+
+    pyzmq has the same, in a module that imports all of asyncio.
+
+    Raises:
+        struct.error: the message is none of a monitor.
+    """
+    event, _ = _MONITORED.unpack(frames[0])
+    return int(event)
