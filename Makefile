@@ -1,10 +1,14 @@
-# Oarlock: every command sets up what it needs by itself. Settings: PYTHON=python3.12, VENV=/elsewhere, ARGS='...'.
+# Oarlock: every command sets up what it needs by itself. Settings: PYTHON=python3.12, VENV=/elsewhere, ARGS='...',
+# COMPILE=no (install the sources as they are, editable, instead of compiling the hot path: see docs/compiling.md).
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
 SUBPACKAGES := wire storage coordinator gateway workers host cli loadgen
 TYPES := build/types/oarlock
+SOURCES := pyproject.toml setup.py $(shell find client $(SUBPACKAGES) -name '*.py')
+COMPILE ?= $(shell command -v cc >/dev/null && echo yes || echo no)
+FORM := $(if $(filter no,$(COMPILE)),-as-source)
 
 .PHONY: help run test lint types protos bench bench-compare bench-cluster bench-etcd growth performance soak clean setup setup-test
 
@@ -21,21 +25,44 @@ help:
 	@echo 'make soak     the long fault campaigns, and 20 minutes of everything at once'
 	@echo 'make clean    what was built, not the environment'
 
-setup: $(VENV)/.installed
-setup-test: $(VENV)/.installed-test
+setup: $(VENV)/.installed$(FORM)
+setup-test: $(VENV)/.installed-test$(FORM)
 
 $(VENV)/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Oarlock needs Python 3.11 or newer, and \
 	$(PYTHON) is " + sys.version.split()[0] + "; name another by PYTHON=...")'
 	$(PYTHON) -m venv $(VENV)
 
-$(VENV)/.installed: pyproject.toml | $(VENV)/bin/python
+$(VENV)/.installed-as-source: pyproject.toml setup.py | $(VENV)/bin/python
 	$(PIP) install --editable .
+	rm -f $(VENV)/.installed*
 	touch $@
 
-$(VENV)/.installed-test: pyproject.toml | $(VENV)/bin/python
+$(VENV)/.installed-test-as-source: pyproject.toml setup.py | $(VENV)/bin/python
 	$(PIP) install --editable '.[test,dev]'
+	rm -f $(VENV)/.installed*
+	touch $(VENV)/.installed-as-source $@
+
+# Editable first, for what is needed to compile, and to have something that works should the compiler fail.
+$(VENV)/.installed: $(SOURCES) | $(VENV)/bin/python
+	$(PIP) install --editable '.[compile]'
+	@$(COMPILED)
+	rm -f $(VENV)/.installed*
+	touch $@
+
+$(VENV)/.installed-test: $(SOURCES) | $(VENV)/bin/python
+	$(PIP) install --editable '.[compile,test,dev]'
+	@$(COMPILED)
+	rm -f $(VENV)/.installed*
 	touch $(VENV)/.installed $@
+
+# build/lib keeps what has not changed; sources that are gone must not stay in it.
+define COMPILED
+echo 'compiling the hot path: a minute or three the first time, then what has changed'
+find build/lib* -name '*.py' -delete 2>/dev/null || true
+OARLOCK_COMPILE=1 $(PIP) install --no-deps --no-build-isolation --force-reinstall . || \
+  echo 'this does not compile here, and runs as it is: COMPILE=no is the same without the attempt'
+endef
 
 run: setup
 	$(BIN)/oarlock serve --data-dir data $(ARGS)
@@ -96,4 +123,4 @@ soak: setup-test
 	$(BIN)/pytest -n auto -m soak --timeout 3600 $(ARGS)
 
 clean:
-	rm -rf build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache
+	rm -rf build dist *.egg-info $(VENV)/.installed* .pytest_cache .mypy_cache .ruff_cache

@@ -52,14 +52,14 @@ AS_THEY_ARE: Final = frozenset(
 )
 
 
-def compiled_modules() -> list[str]:
-    """The sources to compile, from the root of the project."""
-    found = (path for folder in FOLDERS for path in (ROOT / folder).glob("*.py") if path.name != "__init__.py")
-    return sorted({path.relative_to(ROOT).as_posix() for path in found} - AS_THEY_ARE)
+def modules_of(folder: str) -> list[str]:
+    """The sources of a folder that are to be compiled, from the root of the project."""
+    found = (path.relative_to(ROOT).as_posix() for path in (ROOT / folder).glob("*.py") if path.name != "__init__.py")
+    return sorted(set(found) - AS_THEY_ARE)
 
 
 def extensions() -> list[Extension]:
-    """What mypyc makes of them: one extension a module, so that a change compiles little and two compile at once."""
+    """What mypyc makes of them: one library a folder, so that several compile at once, and one stub a module."""
     from mypyc.build import mypycify
 
     package_dirs = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]["package-dir"]
@@ -69,15 +69,36 @@ def extensions() -> list[Extension]:
         (TREE / "oarlock" / path.name).symlink_to(path)
     for name, folder in package_dirs.items():
         (TREE / "oarlock" / name.removeprefix("oarlock.")).symlink_to(ROOT / folder)
-    return mypycify(
+    groups = [
+        (
+            [str(TREE / "oarlock" / module) for module in modules_of(folder)],
+            f"oarlock.{folder.replace('/', '.')}.compiled",
+        )
+        for folder in FOLDERS
+    ]
+    found = mypycify(
         # Its cache of one run makes the next one, of a few changed modules, forget constructors.
-        ["--config-file", "pyproject.toml", "--cache-dir", os.devnull]
-        + [str(TREE / "oarlock" / module) for module in compiled_modules()],
+        [
+            "--config-file",
+            "pyproject.toml",
+            "--cache-dir",
+            os.devnull,
+            *(path for paths, _ in groups for path in paths),
+        ],
         opt_level="2",
         debug_level="0",
-        separate=True,
+        separate=groups,
+        multi_file=True,
         target_dir=str(TREE / "c"),
     )
+    for extension in found:
+        # The files of a group with a dotted name do not find their header, and it defines one table in each of them.
+        extension.include_dirs.append(str(TREE.joinpath("c", *extension.name.split(".")[:-1])))
+        extension.extra_compile_args.append("-fcommon")
+    return found
 
 
-setup(ext_modules=extensions() if os.environ.get("OARLOCK_COMPILE") else [])
+setup(
+    ext_modules=extensions() if os.environ.get("OARLOCK_COMPILE") else [],
+    options={"build_ext": {"parallel": os.cpu_count()}},
+)

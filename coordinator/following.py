@@ -115,7 +115,7 @@ class Following:
         """A snapshot replaces the log: members and leases are as it says."""
         metadata = self._read_snapshot(index)
         leases.load(
-            ((lease_id, ttl_s) for lease_id, ttl_s in metadata.leases), ProposalLedger.from_value(metadata.ledger)
+            [(lease_id, ttl_s) for lease_id, ttl_s in metadata.leases], ProposalLedger.from_value(metadata.ledger)
         )
         self.members = self._requests.members = members_of(metadata, self._initial)
         self._uncommitted.clear()

@@ -90,22 +90,22 @@ def decode(data: bytes) -> PeerFrame:
     value = unpack(data)
     if type(value) is not list or len(value) != 5:
         raise _malformed("not [cluster, sender, to, kind, payload]")
-    frame = PeerFrame(*value)
-    for number in frame[:3]:
+    for number in value[:3]:  # before it becomes a frame, whose fields have their types for certain
         _number(number)
-    checks = _SHAPES.get(frame.kind) if type(frame.kind) is int else None
+    kind, payload = value[3:]
+    checks = _SHAPES.get(kind) if type(kind) is int else None
     if checks is None:
-        raise _malformed(f"unknown kind {frame.kind!r}")
-    if type(frame.payload) is not list:
+        raise _malformed(f"unknown kind {kind!r}")
+    if type(payload) is not list:
         raise _malformed("the payload is not a list")
-    if frame.kind in _OPEN:
-        if len(frame.payload) < 2:
-            raise _malformed(f"{PeerKind(frame.kind).name} with {len(frame.payload)} fields")
-    elif len(frame.payload) != len(checks):
-        raise _malformed(f"{PeerKind(frame.kind).name} with {len(frame.payload)} fields, not {len(checks)}")
-    for check, field in zip(checks, frame.payload, strict=False):
+    if kind in _OPEN:
+        if len(payload) < 2:
+            raise _malformed(f"{PeerKind(kind).name} with {len(payload)} fields")
+    elif len(payload) != len(checks):
+        raise _malformed(f"{PeerKind(kind).name} with {len(payload)} fields, not {len(checks)}")
+    for check, field in zip(checks, payload, strict=False):
         check(field)
-    return frame
+    return PeerFrame(*value)
 
 
 def _malformed(problem: str) -> ProtocolError:

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol
 
 from oarlock.coordinator.peer_codec import PeerKind
-from oarlock.coordinator.peers import Peers
 from oarlock.wire import metrics
 
 _seconds = metrics.histogram(
@@ -16,6 +15,17 @@ _seconds = metrics.histogram(
     ["To"],
     buckets=metrics.doubling(0.0001, 16),
 )
+
+
+class Links(Protocol):
+    """The links to the other members: ``Peers``, as far as it matters here."""
+
+    @property
+    def followed(self) -> Sequence[int]:
+        """The members to which there are links."""
+
+    def send(self, member: int, kind: PeerKind, payload: Any) -> bool:
+        """Sends a frame on the lane of heartbeats, or drops it."""
 
 
 class RoundTrips:
@@ -29,7 +39,7 @@ class RoundTrips:
         clock_s: monotonic time.
     """
 
-    def __init__(self, peers: Peers, clock_s: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, peers: Links, clock_s: Callable[[], float] = time.monotonic) -> None:
         self._peers = peers
         self._clock_s = clock_s
         self._number = 0

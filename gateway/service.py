@@ -11,6 +11,8 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
+from mypy_extensions import mypyc_attr
+
 from oarlock.gateway.grpc.status import OK, Status
 from oarlock.wire.errors import Code, OarlockError
 from oarlock.wire.operations import Event
@@ -36,6 +38,7 @@ class SharedMessages:
         self.framed: bytes | None = None
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)  # of the JSON API, whose modules are not compiled
 class Exchange(ABC):
     """One call as a service sees it, whoever carries it: a gRPC stream, or a request of the JSON API.
 

@@ -6,9 +6,7 @@ from typing import Final
 
 _ONE_BYTE: Final = tuple(bytes((low,)) for low in range(128))
 _TWO_BYTES: Final = tuple(bytes((number & 127 | 128, number >> 7)) for number in range(1 << 14))
-TWO_CONTINUED: Final = tuple(bytes((number & 127 | 128, number >> 7 | 128)) for number in range(1 << 14))
-"""The low 14 bits of a longer number, by their value."""
-LOW_BITS: Final = (1 << 14) - 1
+_CONTINUED: Final = tuple(bytes((low | 128,)) for low in range(128))
 _UINT64: Final = (1 << 64) - 1
 
 
@@ -23,9 +21,8 @@ def varint(number: int) -> bytes:
     if 0 <= number < 1 << 14:
         return _TWO_BYTES[number]
     number &= _UINT64
-    head = TWO_CONTINUED[number & LOW_BITS]
-    number >>= 14
+    head = b""
     while number >= 1 << 14:
-        head += TWO_CONTINUED[number & LOW_BITS]
-        number >>= 14
+        head += _CONTINUED[number & 127]
+        number >>= 7
     return head + (_TWO_BYTES[number] if number >= 128 else _ONE_BYTE[number])

@@ -170,5 +170,6 @@ def flag(text: str) -> bool:
 
 
 def default_workers() -> str:
-    """One worker for each core that this process may use."""
-    return str(min(len(os.sched_getaffinity(0)), MOST_WORKERS))
+    """One worker for each core that this process may use but one, which the coordinator takes: every worker applies every
+    write, so that one too many costs writes more than it gives reads (measured: docs/performance.md)."""
+    return str(min(max(1, len(os.sched_getaffinity(0)) - 1), MOST_WORKERS))

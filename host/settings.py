@@ -166,7 +166,7 @@ SETTINGS: Final[tuple[Setting, ...]] = (
         "workers",
         rules.default_workers(),
         rules.number(1, rules.MOST_WORKERS),
-        "Worker processes; by default one a core.",
+        "Worker processes; by default one for each core but one, at least one.",
     ),
     Setting(
         "heartbeat-interval",

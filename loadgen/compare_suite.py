@@ -136,7 +136,7 @@ def in_a_directory(work: Callable[[Path], Coroutine[Any, Any, T]], above: Path |
 
 
 @click.command()
-@comparison_options(rounds=3, seconds=2.5, serve="--workers 2", output="build/compare")
+@comparison_options(rounds=3, seconds=2.5, serve="", output="build/compare")
 def main(directory: Path | None, output: str, **options: Any) -> None:
     """Compare one member of Oarlock with one of etcd."""
 

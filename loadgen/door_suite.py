@@ -156,7 +156,7 @@ def chosen(words: Sequence[str]) -> list[Task]:
 @click.command()
 @click.argument("words", nargs=-1)
 @click.option("--idle", default=10_000, show_default=True, type=click.IntRange(0), help="Idle clients; 0: none.")
-@comparison_options(rounds=3, seconds=2.0, serve="--workers 2", output="build/etcd", connections=None)
+@comparison_options(rounds=3, seconds=2.0, serve="", output="build/etcd", connections=None)
 def main(words: tuple[str, ...], idle: int, directory: Path | None, output: str, **options: Any) -> None:
     """Compare the etcd front door with etcd, by its own tool: all loads and idle clients, or the loads with all WORDS
     in their names, or "idle" clients alone."""

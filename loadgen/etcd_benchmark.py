@@ -111,6 +111,8 @@ class EtcdBenchmark:
         if process.returncode or "Error distribution:" in report:
             said = report.partition("Error distribution:")[2] or problems.decode(errors="replace")
             raise RuntimeError(f"benchmark {arguments[0]} failed: {said.strip()[-2000:]}")
+        if b"GoAway" in problems:  # it connects and tries again by itself, and only its pace suffers
+            raise RuntimeError(f"benchmark {arguments[0]} was cut off: {problems.decode(errors='replace')[-2000:]}")
         return report
 
 

@@ -18,11 +18,10 @@ from oarlock.gateway.grpc.status import Status
 from oarlock.gateway.http2.frames import looks_like_http2
 from oarlock.gateway.http2.keepalive import KeepalivePolicy
 from oarlock.gateway.http2.limits import Limits
-from oarlock.gateway.service import Timer
+from oarlock.gateway.service import Backend, Timer
 from oarlock.wire.errors import ConfigurationError, LearnerRefusesError, NoLeaderError
 from oarlock.wire.logs import get_logger
 from oarlock.wire.sockets import LISTEN_BACKLOG, listen_shared
-from oarlock.workers.etcd_backend import EtcdBackend
 from oarlock.workers.grpc_counts import GrpcCounts
 from oarlock.workers.grpc_peer import GrpcExchange, GrpcPeer
 
@@ -102,7 +101,7 @@ class EtcdDoor:
     def __init__(
         self,
         settings: DoorSettings,
-        backend: EtcdBackend,
+        backend: Backend,
         methods: Methods,
         http1: Http1Port,
         schedule_flush: Callable[[], None],

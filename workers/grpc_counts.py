@@ -86,7 +86,7 @@ class _Series:
             self._begin()
 
     def _begin(self) -> tuple[Growth, Growth, Growth]:
-        started, received, sent = (Growth(each.labels(*self._labels)) for each in (_started, _received, _sent))
+        started, received, sent = [Growth(each.labels(*self._labels)) for each in (_started, _received, _sent)]
         self._growths = started, received, sent
         self._handled[Code.OK] = Growth(_handled.labels(*self._labels, code_name(Code.OK)))
         return self._growths

@@ -21,16 +21,15 @@ from oarlock.gateway.grpc.calls import (
 from oarlock.gateway.grpc.connection import GrpcConnection
 from oarlock.gateway.grpc.messages import framed
 from oarlock.gateway.grpc.status import OK, Status
-from oarlock.gateway.http2.limits import DEFAULT_LIMITS
 from oarlock.gateway.service import Exchange, SharedMessages, Timer
 from oarlock.wire.errors import Code
 
 if TYPE_CHECKING:
     from oarlock.workers.etcd_door import EtcdDoor
 
-CROWDED_BYTES: Final = DEFAULT_LIMITS.queued_bytes // 4
-"""What waits for the client of a connection before nothing long is added: the rest is for answers that must be sent,
-since above the limit calls are broken off."""
+CROWDED_PART: Final = 4
+"""A connection is crowded, so that nothing long is added, when this part of what may wait for its client does: the rest
+is for answers that must be sent, since above the limit calls are broken off."""
 SLOW_READER: Final = Status(Code.RESOURCE_EXHAUSTED, "oarlock: the client reads too slowly")
 
 
@@ -102,7 +101,7 @@ class GrpcExchange(Exchange):
     @property
     def is_crowded(self) -> bool:
         """Whether so much waits on the whole connection that nothing long should be added."""
-        return self._peer.connection.queued_bytes_of_all > CROWDED_BYTES
+        return self._peer.connection.queued_bytes_of_all > self._peer.crowded_bytes
 
     def offer(self, batch: SharedMessages, most_bytes: int) -> bool:
         """Sends messages that others get too, framed once for all, in one piece; False if the client does not keep
@@ -114,7 +113,7 @@ class GrpcExchange(Exchange):
         queued_bytes = call.stream.queued_bytes
         if queued_bytes and queued_bytes + batch.size_bytes > most_bytes:
             return False
-        if connection.queued_bytes_of_all > CROWDED_BYTES:
+        if connection.queued_bytes_of_all > peer.crowded_bytes:
             return False
         body = batch.framed
         if body is None:
@@ -176,6 +175,7 @@ class GrpcPeer(asyncio.Protocol):
         )
         self.is_dirty = False
         self.is_late = False
+        self.crowded_bytes = door.limits.queued_bytes // CROWDED_PART
         self._transport: asyncio.Transport | None = transport
         self._is_paused = False
         self._timer: Timer | None = None

@@ -15,7 +15,7 @@ from oarlock.wire.errors import OarlockError, ProtocolError
 from oarlock.wire.frames import pack, pack_error, unpack
 from oarlock.wire.logs import get_logger
 from oarlock.wire.sockets import LISTEN_BACKLOG, listen_shared
-from oarlock.workers.native_peer import MAX_UNSENT_BYTES, Connection
+from oarlock.workers.native_peer import HANDSHAKE_TIMEOUT_S, MAX_UNSENT_BYTES, Connection
 from oarlock.workers.reads import Caller
 
 log = get_logger(__name__)
@@ -55,12 +55,23 @@ class NativeDoor:
     Args:
         urls: ``tcp://host:port`` each, shared with the other workers.
         max_request_bytes: of one request.
+        max_connections: at a time.
+        handshake_timeout_s: within which a connection must become a client's.
 
     Raises:
         ConfigurationError: an address cannot be had; the message names it.
     """
 
-    def __init__(self, urls: Sequence[str], max_request_bytes: int) -> None:
+    def __init__(
+        self,
+        urls: Sequence[str],
+        max_request_bytes: int,
+        *,
+        max_connections: int = MAX_CONNECTIONS,
+        handshake_timeout_s: float = HANDSHAKE_TIMEOUT_S,
+    ) -> None:
+        self._max_connections = max_connections
+        self._handshake_timeout_s = handshake_timeout_s
         self._max_message_bytes = max_request_bytes + MESSAGE_ROOM_BYTES
         self._listeners = [listen_shared(url) for url in urls]
         self._servers: list[asyncio.Server] = []
@@ -85,7 +96,9 @@ class NativeDoor:
         self._on_requests = on_requests
         for listener in self._listeners:
             server = await loop.create_server(
-                lambda: Connection(self, loop, self._max_message_bytes), sock=listener, backlog=LISTEN_BACKLOG
+                lambda: Connection(self, loop, self._max_message_bytes, self._handshake_timeout_s),
+                sock=listener,
+                backlog=LISTEN_BACKLOG,
             )
             self._servers.append(server)
 
@@ -108,8 +121,8 @@ class NativeDoor:
 
     def admit(self, connection: Connection) -> bool:
         """Whether one more connection is taken."""
-        if len(self._connections) >= MAX_CONNECTIONS:
-            log.warning("too many native connections", most=MAX_CONNECTIONS)
+        if len(self._connections) >= self._max_connections:
+            log.warning("too many native connections", most=self._max_connections)
             return False
         self._connections.add(connection)
         return True
@@ -122,7 +135,7 @@ class NativeDoor:
 
     def arrived(self, connection: Connection, messages: Sequence[bytes]) -> None:
         """Messages have come; each connection bounds how many of its own wait here."""
-        self._arrived.extend((connection, message) for message in messages)
+        self._arrived.extend([(connection, message) for message in messages])
         if not self._is_due and not self._is_draining:
             self._is_due = True
             self._loop.call_soon(self._take)

@@ -42,10 +42,12 @@ class Connection(asyncio.Protocol):
         items: reply items for the next message.
     """
 
-    def __init__(self, door: NativeDoor, loop: asyncio.AbstractEventLoop, max_message_bytes: int) -> None:
+    def __init__(
+        self, door: NativeDoor, loop: asyncio.AbstractEventLoop, max_message_bytes: int, handshake_timeout_s: float
+    ) -> None:
         self._door = door
         self._end = ZmtpEnd("ROUTER", PEER_TYPES, max_message_bytes)
-        self._handshake = loop.call_later(HANDSHAKE_TIMEOUT_S, self._give_up_handshake)
+        self._handshake = loop.call_later(handshake_timeout_s, self._give_up_handshake)
         self._transport: asyncio.Transport
         self._item_bytes = 0
         self._is_full = False

@@ -3,16 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, Protocol
 
 from oarlock.wire.errors import LeaderChangedError, OverloadedError, TimeoutError, from_wire
 from oarlock.wire.frames import pack_error
 from oarlock.wire.internal import Internal
-from oarlock.workers.coordinator_link import CoordinatorLink
 from oarlock.workers.reads import Caller
 
 MAX_WAITING: Final = 100_000
 """Questions under way in one worker; a keepalive costs some 300 bytes while it waits."""
+
+
+class AskingLink(Protocol):
+    """Where questions go: ``CoordinatorLink``, as far as it matters here."""
+
+    def keep_alive(self, number: int, lease_ids: Sequence[int]) -> None:
+        """Renews leases."""
+
+    def time_to_live(self, number: int, lease_ids: Sequence[int]) -> None:
+        """Asks how long leases have left."""
+
+    def ask_status(self, number: int) -> None:
+        """Asks for the coordinator's status."""
+
+    def ask_members(self, number: int, action: str, arguments: Sequence[Any]) -> None:
+        """Asks for a membership action."""
 
 
 class _Waiting(NamedTuple):
@@ -36,7 +51,7 @@ class Questions:
         link: to the coordinator.
     """
 
-    def __init__(self, link: CoordinatorLink) -> None:
+    def __init__(self, link: AskingLink) -> None:
         self._link = link
         self._number = 0
         self._keep_alives: dict[int, list[_Waiting]] = {}

@@ -85,13 +85,16 @@ def get(view: ReadView, request: list[Any]) -> list[Any] | None:
     return [request[0], view.revision, [(found,), False, 1]]
 
 
-def range_steps(view: ReadView, arguments: list[Any], *, max_bytes: int | None = None) -> Steps[list[Any]]:
+def range_steps(
+    view: ReadView, arguments: list[Any], *, max_bytes: int | None = None, page_bytes: int = PAGE_BYTES
+) -> Steps[list[Any]]:
     """Computes the result of a RANGE.
 
     Args:
         view: of the replica; in a write transaction its own writes are seen.
         arguments: as ``check_request`` let them pass.
         max_bytes: of keys and values in the result; None inside a transaction, which may not fail half-way.
+        page_bytes: of keys and values in one part of a PAGED result.
 
     Returns:
         ``[kvs, more, count]``; ``more`` is ``CUT`` where a PAGED result holds only the first part of the answer.
@@ -113,7 +116,7 @@ def range_steps(view: ReadView, arguments: list[Any], *, max_bytes: int | None =
     filtered = any(bounds[:4])
     in_key_order = order != SortOrder.DESCEND and target == SortTarget.KEY
     if flags & _PAGED and in_key_order and not filtered:
-        return (yield from _page(view, start, end, revision, keys_only, limit, not flags & _NO_COUNT))
+        return (yield from _page(view, start, end, revision, keys_only, limit, not flags & _NO_COUNT, page_bytes))
     most = limit + 1 if limit > 0 and order == SortOrder.NONE and not filtered else None
     if most is None and limit > 0 and not filtered and order == SortOrder.ASCEND and target == SortTarget.KEY:
         most = limit + 1
@@ -134,21 +137,28 @@ def range_steps(view: ReadView, arguments: list[Any], *, max_bytes: int | None =
 
 
 def _page(
-    view: ReadView, start: bytes, end: bytes | None, revision: int, keys_only: bool, limit: int, counted: bool
+    view: ReadView,
+    start: bytes,
+    end: bytes | None,
+    revision: int,
+    keys_only: bool,
+    limit: int,
+    counted: bool,
+    page_bytes: int,
 ) -> Steps[list[Any]]:
-    """The first ``PAGE_BYTES`` of an interval in key order: the caller goes on behind the last key, at this
+    """The first ``page_bytes`` of an interval in key order: the caller goes on behind the last key, at this
     revision."""
     kvs: list[KeyValue] = []
     size_bytes = 0
     more: int | bool = False
     most = limit + 1 if limit > 0 else None
     for chunk in view.scan_chunks(start, end, revision=revision, keys_only=keys_only, most=most):
-        if size_bytes >= PAGE_BYTES:
-            more = CUT
-            break
         kvs += chunk
         size_bytes += bytes_of(chunk)
         yield len(chunk)
+        if size_bytes >= page_bytes and not 0 < limit <= len(kvs):  # of no rows left, 0, is no limit
+            more = CUT  # perhaps to find nothing more: a look ahead would read a chunk in vain on each page
+            break
     if most is not None and len(kvs) == most:
         kvs.pop()
         more = True

@@ -25,9 +25,13 @@ class ReadRounds:
     Invariants:
     1. At most one round is under way, and its number was never used before.
     2. A read is in exactly one of: forming, asked, confirmed.
+
+    Args:
+        max_forming: reads that may wait for the next round.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, max_forming: int = MAX_FORMING) -> None:
+        self._max_forming = max_forming
         self._forming: list[Any] = []
         self._asked: list[Any] = []
         self._number = 0
@@ -43,7 +47,7 @@ class ReadRounds:
         Raises:
             OverloadedError: too many wait already.
         """
-        if len(self._forming) >= MAX_FORMING:
+        if len(self._forming) >= self._max_forming:
             raise OverloadedError
         self._forming.append(read)
 

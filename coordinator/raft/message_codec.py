@@ -88,13 +88,13 @@ def _numbers(field: Any) -> tuple[int, ...]:
 
 
 def _entry(field: Any) -> Entry:
-    if len(_list(field)) != 6:
+    fields = _list(field)
+    if len(fields) != 6:
         raise _malformed("an entry has 6 fields")
-    entry = Entry(*field)
-    for number in entry[:5]:
+    for number in fields[:5]:
         _number(number)
-    _bytes(entry.payload)
-    return entry
+    _bytes(fields[5])
+    return Entry(*fields)
 
 
 def _entries(field: Any) -> list[Entry]:
@@ -108,13 +108,13 @@ def _entries(field: Any) -> list[Entry]:
 def _proposals(field: Any) -> list[Proposal]:
     proposals = []
     for one in _list(field):
-        if len(_list(one)) != 4:
+        fields = _list(one)
+        if len(fields) != 4:
             raise _malformed("a proposal has 4 fields")
-        proposal = Proposal(*one)
-        for number in proposal[:3]:
+        for number in fields[:3]:
             _number(number)
-        _bytes(proposal.payload)
-        proposals.append(proposal)
+        _bytes(fields[3])
+        proposals.append(Proposal(*fields))
     return proposals
 
 

@@ -97,7 +97,7 @@ def frame(kind: int, flags: int, stream_id: int, payload: bytes = b"") -> bytes:
 
 def settings_frame(values: dict[int, int]) -> bytes:
     """SETTINGS with ``values`` in the order given."""
-    return frame(SETTINGS, 0, 0, b"".join(_SETTING.pack(key, value) for key, value in values.items()))
+    return frame(SETTINGS, 0, 0, b"".join([_SETTING.pack(key, value) for key, value in values.items()]))
 
 
 def parse_settings(payload: bytes) -> list[tuple[int, int]]:

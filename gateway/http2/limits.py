@@ -35,19 +35,24 @@ class Limits:
         frame_bytes: the largest payload that we take: HTTP/2's own default, which every client uses anyway.
         header_list_bytes: a decoded header list, counted as RFC 9113 section 6.5.2 does. gRPC's C core has the same
             bound; the largest thing in it is an auth token of one or two kB. More gets an answer, not a closed
-        connection. header_block_bytes: its encoded form over all its frames. Nobody's honest block is larger than its
-            list; four times the list leaves room to decode and answer a list that is too long. More ends the
-        connection. continuation_frames: of one header block. The encoded bound fits in 4 full frames (CVE-2024-27316
-        sent endlessly many). resets: streams that ended by RST_STREAM, whoever sent it: each may leave work behind
-            that the stream limit no longer sees (CVE-2023-44487, and CVE-2025-8671, where the server is provoked to
-            send it). An answered call gives one back, so that a client whose calls mostly work is never cut off: a
-        thousand callers may all time out at once, twice. settings: SETTINGS frames; each walks over the open streams
-        and is acknowledged (CVE-2019-9515). Clients send a few in their life. pings: PING frames of any pace that the
-            keepalive policy lets through; each is answered (CVE-2019-9512). Clients that measure bandwidth send one a
-        round trip while data flows. empty_frames: DATA without data that ends nothing (CVE-2019-9518). No honest
-        client needs them. unsent_bytes: written by us, not yet taken by the transport, before data waits in its
-        stream instead. control_bytes: the same, before the connection is given up: acknowledgements and short answers
-            that a peer asks for and does not read. More than a full read of calls that all fail can make.
+            connection.
+        header_block_bytes: its encoded form over all its frames. Nobody's honest block is larger than its list; four
+            times the list leaves room to decode and answer a list that is too long. More ends the connection.
+        continuation_frames: of one header block. The encoded bound fits in 4 full frames (CVE-2024-27316 sent
+            endlessly many).
+        resets: streams that ended by RST_STREAM, whoever sent it: each may leave work behind that the stream limit no
+            longer sees (CVE-2023-44487, and CVE-2025-8671, where the server is provoked to send it). An answered call
+            gives one back, so that a client whose calls mostly work is never cut off: a thousand callers may all time
+            out at once, twice.
+        settings: SETTINGS frames; each walks over the open streams and is acknowledged (CVE-2019-9515). Clients send a
+            few in their life.
+        pings: PING frames before which we sent no headers or data, of any pace that the keepalive policy lets through;
+            each is answered (CVE-2019-9512). Those that follow an answer are bounded by the answers: clients that
+            measure bandwidth (grpc-go) ping after each.
+        empty_frames: DATA without data that ends nothing (CVE-2019-9518). No honest client needs them.
+        unsent_bytes: written by us, not yet taken by the transport, before data waits in its stream instead.
+        control_bytes: the same, before the connection is given up: acknowledgements and short answers that a peer asks
+            for and does not read. More than a full read of calls that all fail can make.
         queued_stream_bytes: data of one stream that waits for the peer's window. One message always fits, however long.
         queued_bytes: the same for all streams of the connection.
         handshake_timeout_s: until the preface and SETTINGS have come, and ours are acknowledged.

@@ -301,7 +301,9 @@ class Receiver:
         answered, self._sender.answered = self._sender.answered, False
         has_streams = bool(self._streams.by_id)
         too_many = self._judge.is_too_many(self._now_s, has_streams=has_streams, has_answered=answered)
-        if too_many or not self._pings.take(self._now_s):
+        # A ping for each answer is what clients that measure bandwidth send, a lone one thousands a second: the answers
+        # bound them.
+        if too_many or not (answered or self._pings.take(self._now_s)):
             raise ConnectionFault(ErrorCode.ENHANCE_YOUR_CALM, "too_many_pings")
         self._sender.write_patiently(frame(PING, ACK, 0, payload))
 

@@ -140,7 +140,7 @@ class Candidate:
         if is_error(item):
             self.fail(item[2])
             return
-        older, own = (response[2][0] for response in item[2][1])
+        older, own = [response[2][0] for response in item[2][1]]
         if not own or own[0][2] != self.create_revision:
             self.fail(self._expired)
         elif older:

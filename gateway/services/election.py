@@ -19,7 +19,7 @@ from oarlock.gateway.services.candidates import Candidate
 from oarlock.gateway.services.key_values import encoded
 from oarlock.gateway.services.leader_guard import LeaderGuard
 from oarlock.gateway.services.observer import Observer
-from oarlock.gateway.services.recipes import Room, ensure_lease, first_below, plain_error, while_created_at
+from oarlock.gateway.services.recipes import MAX_CALLS, Room, ensure_lease, first_below, plain_error, while_created_at
 from oarlock.wire.operations import Op
 
 NOT_LEADER = "election: not leader"
@@ -45,11 +45,15 @@ class ElectionService:
 
     Attributes:
         room: the campaigns that wait, and the observers.
+
+    Args:
+        backend: the worker.
+        most_calls: that may be in it.
     """
 
-    def __init__(self, backend: Backend) -> None:
+    def __init__(self, backend: Backend, most_calls: int = MAX_CALLS) -> None:
         self._backend = backend
-        self.room = Room()
+        self.room = Room(most_calls)
         self._guard = LeaderGuard(backend)
 
     def campaign(self, exchange: Exchange, message: bytes) -> None:

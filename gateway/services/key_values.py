@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Final
 
 from oarlock.gateway.proto.kv_pb2 import KeyValue as KeyValueMessage
-from oarlock.gateway.varints import LOW_BITS, TWO_CONTINUED, varint
+from oarlock.gateway.varints import varint
 from oarlock.wire.operations import KeyValue
+
+_LOW_BITS: Final = (1 << 14) - 1
+_LOWS: Final = tuple(bytes((number & 127 | 128, number >> 7 | 128)) for number in range(1 << 14))
+"""The two bytes that a varint of three and more begins with, by its low bits."""
 
 
 def to_message(kv: KeyValue) -> KeyValueMessage:
@@ -61,7 +66,7 @@ def encoded(kvs: Iterable[KeyValue], *, field: int) -> bytes:
     tag = bytes((field << 3 | 2,))
     parts: list[bytes] = []
     add = parts.append
-    lows = TWO_CONTINUED
+    lows = _LOWS
     key_bytes = value_bytes = create_high = mod_high = size = -1
     head = key_head = value_head = behind_create = behind_mod = b""
     for kv in kvs:
@@ -91,9 +96,9 @@ def encoded(kvs: Iterable[KeyValue], *, field: int) -> bytes:
         add(head)
         add(key)
         add(b"\x10")
-        add(lows[create & LOW_BITS])
+        add(lows[create & _LOW_BITS])
         add(behind_create)
-        add(lows[mod & LOW_BITS])
+        add(lows[mod & _LOW_BITS])
         add(behind_mod)
         add(times)
         add(value_head)

@@ -9,7 +9,7 @@ from oarlock.gateway.grpc.requests import Method
 from oarlock.gateway.proto.lock_pb2 import LockRequest, LockResponse, UnlockRequest
 from oarlock.gateway.service import Backend, Exchange, is_error
 from oarlock.gateway.services.candidates import Candidate
-from oarlock.gateway.services.recipes import Room, plain_error
+from oarlock.gateway.services.recipes import MAX_CALLS, Room, plain_error
 from oarlock.wire.operations import Op
 
 SESSION_EXPIRED = "mutex: session is expired"
@@ -29,11 +29,15 @@ class LockService:
 
     Attributes:
         room: the calls that wait.
+
+    Args:
+        backend: the worker.
+        most_calls: that may wait.
     """
 
-    def __init__(self, backend: Backend) -> None:
+    def __init__(self, backend: Backend, most_calls: int = MAX_CALLS) -> None:
         self._backend = backend
-        self.room = Room()
+        self.room = Room(most_calls)
 
     def lock(self, exchange: Exchange, message: bytes) -> None:
         """Lock.Lock: answers when the lease has the lock; at once if it has it already.

@@ -17,10 +17,15 @@ OWN_LEASE_TTL_S: Final = 60
 
 
 class Room:
-    """Counts the calls of a service that are under way."""
+    """Counts the calls of a service that are under way.
 
-    def __init__(self) -> None:
+    Args:
+        most_calls: that may be.
+    """
+
+    def __init__(self, most_calls: int = MAX_CALLS) -> None:
         self.calls = 0
+        self._most_calls = most_calls
 
     def enter(self) -> None:
         """One more.
@@ -28,8 +33,8 @@ class Room:
         Raises:
             OverloadedError: there are as many as may be.
         """
-        if self.calls >= MAX_CALLS:
-            raise OverloadedError(f"{OverloadedError.text}: {MAX_CALLS} calls wait on this worker")
+        if self.calls >= self._most_calls:
+            raise OverloadedError(f"{OverloadedError.text}: {self._most_calls} calls wait on this worker")
         self.calls += 1
 
     def leave(self) -> None:

@@ -8,6 +8,7 @@ from typing import Final
 from oarlock.gateway.grpc.requests import Method
 from oarlock.gateway.service import Backend, Exchange
 from oarlock.gateway.services.leader_guard import LeaderGuard
+from oarlock.gateway.services.watch_limits import WatchLimits
 from oarlock.gateway.services.watch_pulls import Pulls
 from oarlock.gateway.services.watch_stream import WatchStream, WatchTools
 from oarlock.wire.operations import DEFAULT_MAX_REQUEST_BYTES
@@ -23,6 +24,7 @@ def methods(
     *,
     progress_interval_s: float = DEFAULT_PROGRESS_INTERVAL_S,
     max_request_bytes: int = DEFAULT_MAX_REQUEST_BYTES,
+    limits: WatchLimits | None = None,
 ) -> Sequence[Method]:
     """The methods of the service.
 
@@ -31,9 +33,12 @@ def methods(
         progress_interval_s: between notifications of progress to watches that want them.
         max_request_bytes: of a request; responses that are longer by ``GRPC_OVERHEAD_BYTES`` are cut into fragments
             for watches that want it.
+        limits: of what watches may take, the usual ones by default.
     """
     fragment_bytes = max_request_bytes + GRPC_OVERHEAD_BYTES
-    tools = WatchTools(backend, Pulls(backend), LeaderGuard(backend), progress_interval_s, fragment_bytes)
+    limits = limits or WatchLimits()
+    guard = LeaderGuard(backend)
+    tools = WatchTools(backend, Pulls(backend, limits), guard, progress_interval_s, fragment_bytes, limits)
 
     def watch(exchange: Exchange) -> None:
         """Watch.Watch."""

@@ -18,9 +18,6 @@ from oarlock.wire.operations import Event
 
 MAX_REVISIONS_A_RESPONSE: Final = 1_000
 """Of history (etcd, ``watchBatchMaxRevs``)."""
-MAX_LIVE_BYTES: Final = 4 << 20
-"""Of several revisions in one batch, keys and values. A longer one is not encoded whole: its watchers pull it in
-slices, so that a burst of long values does not stand in memory three times over."""
 SHARED_IDS: Final = 16
 """Watch ids whose messages are kept for other streams: most streams have few watches, and those with thousands would
 fill memory with messages that nobody else wants."""
@@ -89,16 +86,16 @@ class EncodedBatch:
         return messages
 
 
-def encoded_batch(backend: Backend, batch: LiveBatch) -> EncodedBatch | None:
-    """``batch`` encoded: now, or before by another watcher of its group. None if it is too long, see
-    ``MAX_LIVE_BYTES``."""
+def encoded_batch(backend: Backend, batch: LiveBatch, most_bytes: int) -> EncodedBatch | None:
+    """``batch`` encoded: now, or before by another watcher of its group. None if it is too long:
+    several revisions with more than ``most_bytes`` in keys and values."""
     known = batch.encoded
     if known is None:
-        known = batch.encoded = False if _is_too_long(batch.events) else EncodedBatch(backend, batch.events)
+        known = batch.encoded = False if _is_too_long(batch.events, most_bytes) else EncodedBatch(backend, batch.events)
     return known or None
 
 
-def _is_too_long(events: Sequence[Event]) -> bool:
+def _is_too_long(events: Sequence[Event], most_bytes: int) -> bool:
     if len(events) < 2 or _revision(events[0]) == _revision(events[-1]):
         return False  # what is one revision stays one
     size_bytes = 0
@@ -106,7 +103,7 @@ def _is_too_long(events: Sequence[Event]) -> bool:
         size_bytes += len(kv[0]) + len(kv[1])
         if previous is not None:
             size_bytes += len(previous[0]) + len(previous[1])
-    return size_bytes > MAX_LIVE_BYTES
+    return size_bytes > most_bytes
 
 
 def live_fragments(backend: Backend, events: Iterable[Event], watch_id: int, most_bytes: int) -> list[bytes]:

@@ -8,17 +8,15 @@ from __future__ import annotations
 
 from collections import deque
 from functools import partial
-from typing import Any, Final, Protocol
+from typing import Any, Protocol
 
 from oarlock.gateway.service import Backend, is_error
+from oarlock.gateway.services.watch_limits import WatchLimits
 from oarlock.gateway.services.watch_messages import History
 from oarlock.gateway.services.watcher import Watcher
 from oarlock.wire.logs import get_logger
 
 log = get_logger(__name__)
-
-MAX_PULLS: Final = 16
-"""Requests for history under way: a quarter of the long reads that a worker runs at a time, and it slices them."""
 
 
 class Puller(Protocol):
@@ -40,8 +38,9 @@ class Pulls:
     Invariant: a stream is in ``_waiting``, or in ``_under_way`` with one watch, or in neither.
     """
 
-    def __init__(self, backend: Backend) -> None:
+    def __init__(self, backend: Backend, limits: WatchLimits) -> None:
         self._backend = backend
+        self._limits = limits
         self._waiting: deque[Puller] = deque()
         self._under_way: dict[tuple[Any, ...], list[tuple[Puller, Watcher]]] = {}
         self._is_running = False
@@ -56,7 +55,7 @@ class Pulls:
             return  # an answer came at once: the loop below goes on, not deeper
         self._is_running = True
         try:
-            while self._waiting and len(self._under_way) < MAX_PULLS:
+            while self._waiting and len(self._under_way) < self._limits.pulls:
                 puller = self._waiting.popleft()
                 watcher = puller.next_behind()
                 if watcher is not None:

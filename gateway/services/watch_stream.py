@@ -10,6 +10,7 @@ from oarlock.gateway.grpc.status import Status
 from oarlock.gateway.proto.rpc_pb2 import WatchCreateRequest, WatchRequest, WatchResponse
 from oarlock.gateway.service import Backend, Exchange, Timer, status_of
 from oarlock.gateway.services.leader_guard import LeaderGuard
+from oarlock.gateway.services.watch_limits import WatchLimits
 from oarlock.gateway.services.watch_messages import History
 from oarlock.gateway.services.watch_progress import ProgressClock
 from oarlock.gateway.services.watch_pulls import Pulls
@@ -18,8 +19,6 @@ from oarlock.gateway.services.watcher import Watcher
 from oarlock.wire import metrics
 from oarlock.wire.errors import Code, CompactedError, LearnerRefusesError, OarlockError, OverloadedError
 
-MAX_WATCHES: Final = 100_000
-"""Of one stream: a client of Go's puts all its watches on one. About 1 kB each."""
 MAX_PULL_FAILURES: Final = 20
 """In a row, before the stream is ended, so that its client tries elsewhere: with the pauses between them 10 s, longer
 than an election takes."""
@@ -43,6 +42,7 @@ class WatchTools:
         guard: ends streams when the leader is lost.
         progress_interval_s: between notifications of progress.
         fragment_bytes: of a response, to watches that want long ones in pieces.
+        limits: of what watches may take.
     """
 
     backend: Backend
@@ -50,6 +50,7 @@ class WatchTools:
     guard: LeaderGuard
     progress_interval_s: float
     fragment_bytes: int
+    limits: WatchLimits
 
 
 class WatchStream:
@@ -74,6 +75,7 @@ class WatchStream:
         "_fragment_bytes",
         "_guard",
         "_is_pulling",
+        "_limits",
         "_progress",
         "_pulls",
         "_retry",
@@ -85,6 +87,7 @@ class WatchStream:
         self._pulls = tools.pulls
         self._guard = tools.guard
         self._fragment_bytes = tools.fragment_bytes
+        self._limits = tools.limits
         self._exchange = exchange
         self._watchers: dict[int, Watcher] = {}
         self._auto_id = 0
@@ -153,13 +156,13 @@ class WatchStream:
             watcher.start()
 
     def _new_watcher(self, request: WatchCreateRequest) -> Watcher:
-        if len(self._watchers) >= MAX_WATCHES:
-            raise OverloadedError(f"{OverloadedError.text}: {MAX_WATCHES} watches on this stream")
+        if len(self._watchers) >= self._limits.watches:
+            raise OverloadedError(f"{OverloadedError.text}: {self._limits.watches} watches on this stream")
         if request.watch_id and request.watch_id in self._watchers:
             duplicate: OarlockError | None = DuplicateWatchError()
         else:
             duplicate = CompactedError() if request.start_revision < 0 else None
-        watcher = Watcher(self._backend, self._exchange, request, self._fell_behind, self._fragment_bytes)
+        watcher = Watcher(self._backend, self._exchange, request, self._fell_behind, self._fragment_bytes, self._limits)
         if duplicate is not None:  # after the range was looked at, as in etcd
             watcher.close()
             raise duplicate

@@ -13,18 +13,10 @@ from typing import Any, Final
 
 from oarlock.gateway.proto.rpc_pb2 import WatchCreateRequest
 from oarlock.gateway.service import Backend, Exchange, LiveBatch, SharedMessages, Subscription
+from oarlock.gateway.services.watch_limits import WatchLimits
 from oarlock.gateway.services.watch_messages import EncodedBatch, History, encoded_batch, live_fragments
 from oarlock.wire import metrics
 from oarlock.wire.operations import FROM_KEY, Op, WatchFlag
-
-QUEUE_BYTES: Final = 256 << 10
-"""What may wait for a client in a stream before its watches fall behind; one batch may wait however long it is. Several
-round trips of a fast client, and 10,000 that do not read take what a machine has."""
-PULL_BYTES: Final = 128 << 10
-"""Of history asked for at a time, keys and values: a few milliseconds of work."""
-PULLED_QUEUE_BYTES: Final = QUEUE_BYTES + 4 * PULL_BYTES
-"""What may wait together with history: it was asked for when nothing waited, and is not to be refused for the little
-that other watches have added since."""
 
 _behind = metrics.gauge("etcd_debugging_mvcc_slow_watcher_total", "Watchers of etcd's clients that need history.")
 
@@ -63,6 +55,7 @@ class Watcher:
     Args:
         fell_behind: called, at most once until it is live again, when it is.
         fragment_bytes: of a response, if the request wants long ones in pieces.
+        limits: of what waits for the client, and of what is asked for at a time.
     """
 
     __slots__ = (
@@ -72,6 +65,7 @@ class Watcher:
         "_flags",
         "_fragment_bytes",
         "_key",
+        "_limits",
         "_range_end",
         "is_behind",
         "is_closed",
@@ -91,12 +85,14 @@ class Watcher:
         request: WatchCreateRequest,
         fell_behind: Callable[[Watcher], None],
         fragment_bytes: int,
+        limits: WatchLimits,
     ) -> None:
         self._backend = backend
         self._exchange = exchange
         self._fell_behind = fell_behind
         self._flags = flags_of(request)
         self._fragment_bytes = fragment_bytes if request.fragment else None
+        self._limits = limits
         self._key = request.key or FROM_KEY
         self._range_end = request.range_end
         self.watch_id = request.watch_id
@@ -137,7 +133,7 @@ class Watcher:
         if batch.previous_revision >= next_revision:
             self._fall_behind(batch.revision)
         elif batch.revision >= next_revision:
-            encoded = encoded_batch(self._backend, batch)
+            encoded = encoded_batch(self._backend, batch, self._limits.live_bytes)
             if encoded is None or not self._send(batch, encoded):
                 self._fall_behind(batch.revision)
 
@@ -149,7 +145,7 @@ class Watcher:
             wanted = [event for event in batch.events if event[1][3] >= self.next_revision]
             messages = SharedMessages(live_fragments(self._backend, wanted, self.watch_id, self._fragment_bytes))
         if messages.messages:
-            if not self._exchange.offer(messages, QUEUE_BYTES):
+            if not self._exchange.offer(messages, self._limits.queue_bytes):
                 return False
             self.is_quiet = False
         self.next_revision = batch.revision + 1
@@ -164,7 +160,7 @@ class Watcher:
     def history_request(self) -> list[Any]:
         """Asks for what is missing."""
         operation = int(Op.WATCH_HISTORY)
-        return [operation, self._key, self._flags, self._range_end, self.next_revision, 0, PULL_BYTES]
+        return [operation, self._key, self._flags, self._range_end, self.next_revision, 0, self._limits.pull_bytes]
 
     def take_history(self, history: History) -> None:
         """Sends what was missing, and is live again if that was all.
@@ -174,7 +170,7 @@ class Watcher:
         """
         if not history.is_empty:
             messages = history.messages(self.watch_id, self._fragment_bytes)
-            if not self._exchange.offer(messages, PULLED_QUEUE_BYTES):
+            if not self._exchange.offer(messages, self._limits.pulled_queue_bytes):
                 return  # still behind: asked for again when the client has read
             self.is_quiet = False
         self.next_revision = history.next_revision

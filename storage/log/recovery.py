@@ -171,7 +171,7 @@ def _make_durable(segment: Segment, data: bytes, found: list[Record], end: int) 
 
 
 def _segment_paths(disk: Disk, directory: Path) -> dict[int, Path]:
-    named = ((segment_sequence(name), directory / name) for name in disk.list(directory))
+    named = [(segment_sequence(name), directory / name) for name in disk.list(directory)]
     return {sequence: path for sequence, path in named if sequence is not None}
 
 

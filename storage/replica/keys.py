@@ -87,6 +87,6 @@ def whole_keys(
     yield from _in_bounds(group, start, end)
 
 
-def _in_bounds(group: list[Row], start: bytes, end: bytes | None) -> Iterator[Row]:
+def _in_bounds(group: list[Row], start: bytes, end: bytes | None) -> list[Row]:
     group.sort()
-    return (row for row in group if row[0] >= start and (end is None or row[0] < end))
+    return [row for row in group if row[0] >= start and (end is None or row[0] < end)]

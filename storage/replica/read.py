@@ -21,7 +21,7 @@ from .keys import SHORT_BYTES, Row, stored_bounds, stored_key, whole_keys
 from .layout import ALARM, CURRENT, EVENT_BYTES, EVENT_ID_BYTES, LEASE, TTL, Meta
 from .past import Change, Past
 from .tables import Tables
-from .walk import chunks, in_chunks, key_chunks
+from .walk import SLOW_CHUNK_ROWS, chunks, in_chunks, key_chunks
 
 _unpack_current = CURRENT.unpack
 _VALUE_AT = EVENT_BYTES
@@ -148,7 +148,7 @@ class ReadView:
             most: rows wanted in all, None for all.
         """
         if revision and self._is_past(revision):
-            found = in_chunks(islice(self._past.scan(start, end, revision, keys_only), most))
+            found = _bounded(islice(self._past.scan(start, end, revision, keys_only), most))
         else:
             found = self._present_chunks(start, end, keys_only, most)
         return self._guarded(found)
@@ -264,7 +264,7 @@ class ReadView:
         """
         self._refuse_compacted(first_revision)
         found = self._past.changes_of_range(start, end, first_revision, last_revision)
-        return self._guarded(change for _, change in found if change is not None)
+        return self._guarded(_wanted(found))
 
     def history_page(
         self,
@@ -369,9 +369,28 @@ class ReadView:
         return engine_error(error, self.path)
 
 
+def _bounded(kvs: Iterator[KeyValue]) -> Iterator[list[KeyValue]]:
+    chunk: list[KeyValue] = []
+    size_bytes = 0
+    for kv in kvs:
+        chunk.append(kv)
+        size_bytes += len(kv[0]) + len(kv[1])
+        if len(chunk) >= SLOW_CHUNK_ROWS or size_bytes >= CHUNK_BYTES:
+            yield chunk
+            chunk, size_bytes = [], 0
+    if chunk:
+        yield chunk
+
+
 def _without_values(rows: list[Row]) -> list[KeyValue]:
     kvs: list[Any] = []
     for key, row in rows:
         mod, _, create, version, lease = _unpack_current(row)
         kvs.append((key, b"", create, mod, version, lease))
     return kvs
+
+
+def _wanted(changes: Iterator[tuple[int, Change | None]]) -> Iterator[Change]:
+    for _, change in changes:
+        if change is not None:
+            yield change

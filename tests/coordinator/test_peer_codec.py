@@ -61,6 +61,17 @@ def test_no_payload_does_more_than_be_refused(kind: PeerKind, payload: object) -
     assert isinstance(frame.payload, list)
 
 
+@given(st.integers(0, 4), msgpack_values)
+def test_a_field_of_any_type_does_no_more_than_be_refused(place: int, field: object) -> None:
+    fields: list[object] = [1, 2, 3, int(PeerKind.PING), [7]]
+    fields[place] = field
+    try:
+        frame = peer_codec.decode(pack(fields))
+    except ProtocolError:
+        return
+    assert [type(field) for field in frame] == [int, int, int, int, list]
+
+
 @given(st.binary(max_size=200))
 def test_no_bytes_do_more_than_be_refused(data: bytes) -> None:
     try:

@@ -46,7 +46,7 @@ class StoreBackend:
     cluster_id, member_id, raft_term, has_leader = 1, 2, 3, True
 
     def __init__(self, directory: Path) -> None:
-        self.store = Harness(directory)
+        self.store = Harness(directory, travels=False)
         topics = itertools.count()
         self.hub = WatchHub(lambda: next(topics).to_bytes(8, "big"))
         self.asked: list[list[Any]] = []

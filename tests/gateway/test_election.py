@@ -17,7 +17,7 @@ from oarlock.gateway.proto.election_pb2 import (
 )
 from oarlock.gateway.proto.rpc_pb2 import PutResponse
 from oarlock.gateway.service import Exchange
-from oarlock.gateway.services import observer, recipes
+from oarlock.gateway.services import observer
 from oarlock.gateway.services.election import LEADER_MISSING, NO_LEADER, NOT_LEADER, SESSION_EXPIRED, ElectionService
 from oarlock.wire.errors import Code, CompactedError, NoLeaderError, OarlockError, OverloadedError, StoppedError
 from oarlock.wire.operations import Op
@@ -291,8 +291,8 @@ def test_errors_of_short_calls_have_the_plain_text(election: Election) -> None:
         assert failure(call) == (Code.UNKNOWN, StoppedError.text)
 
 
-def test_observers_are_bounded(election: Election, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(recipes, "MAX_CALLS", 1)
+def test_observers_are_bounded(election: Election) -> None:
+    election.service = ElectionService(election.backend, most_calls=1)
     election.observe()
     with pytest.raises(OverloadedError):
         election.observe()

@@ -33,6 +33,7 @@ from oarlock.gateway.http2.frames import (
     goaway_frame,
     settings_frame,
 )
+from oarlock.gateway.http2.states import State
 from oarlock.gateway.http2.streams import Stream
 from oarlock.wire.errors import Code, KeyNotFoundError
 from tests.gateway.wire import GREETING, GRPC, PLAIN, Client, data, frames_in, reset_codes, u32
@@ -277,7 +278,7 @@ def test_a_deadline_ends_a_call_that_the_owner_has_not_heard_of_in_silence() -> 
 def test_answered_calls_do_not_pile_up_in_the_deadlines() -> None:
     deadlines = Deadlines()
     for n in range(1_000):
-        call = Call(Stream(n, 1, 0, None), Request(Method("/a/B"), "", 5.0, False, ()), 5.0)  # type: ignore[arg-type]
+        call = Call(Stream(n, State.OPEN, 0, None), Request(Method("/a/B"), "", 5.0, False, ()), 5.0)
         deadlines.add(5.0, call, 1)
         call.is_over = True
     assert len(deadlines) < 70

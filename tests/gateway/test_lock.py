@@ -261,8 +261,8 @@ def test_a_removal_that_always_fails_is_given_up(locks: Locks) -> None:
     assert len(locks.backend.failures[Op.TXN]) == 100 - candidates.WITHDRAWAL_TRIES
 
 
-def test_waiters_are_bounded(locks: Locks, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(recipes, "MAX_CALLS", 1)
+def test_waiters_are_bounded(locks: Locks) -> None:
+    locks.service = LockService(locks.backend, most_calls=1)
     locks.lock(1)
     waiter = locks.lock(2)
     with pytest.raises(OverloadedError):

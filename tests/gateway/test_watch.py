@@ -6,7 +6,8 @@ import pytest
 from google.protobuf.message import DecodeError
 
 from oarlock.gateway.proto.rpc_pb2 import WatchRequest
-from oarlock.gateway.services import watch, watch_messages, watch_pulls, watch_stream, watcher
+from oarlock.gateway.services import watch, watch_stream
+from oarlock.gateway.services.watch_limits import WatchLimits
 from oarlock.wire.errors import Code, LearnerRefusesError, OverloadedError
 from oarlock.wire.metrics import REGISTRY
 
@@ -78,10 +79,8 @@ def test_what_cannot_be_watched_is_refused_and_the_stream_stays(
     assert reader.create(b"a").watch_id == 0
 
 
-def test_a_watch_too_many_is_refused_in_words_that_clients_know(
-    reader: Reader, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(watch_stream, "MAX_WATCHES", 1)
+def test_a_watch_too_many_is_refused_in_words_that_clients_know(store: Store) -> None:
+    reader = Reader(store, limits=WatchLimits(watches=1)).open()
     reader.create(b"a")
     refused = reader.create(b"a")
     assert refused.watch_id == -1
@@ -243,10 +242,8 @@ def test_a_live_watch_does_not_mind_compaction(reader: Reader, store: Store) -> 
     assert told(reader.take()) == [(0, [12])]
 
 
-def test_history_has_a_thousand_revisions_a_response_and_no_revision_is_split(
-    reader: Reader, store: Store, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(watcher, "PULL_BYTES", 10**9)
+def test_history_has_a_thousand_revisions_a_response_and_no_revision_is_split(store: Store) -> None:
+    reader = Reader(store, limits=WatchLimits(pull_bytes=10**9)).open()
     store.commit(*([(b"a", b"1"), (b"b", b"2")] for _ in range(1001)))
     reader.create(b"a", b"c", start_revision=11)
     store.answer()
@@ -255,10 +252,8 @@ def test_history_has_a_thousand_revisions_a_response_and_no_revision_is_split(
     assert {first.header.revision, second.header.revision} == {1011}
 
 
-def test_long_history_comes_in_slices_in_between_which_others_have_their_turn(
-    reader: Reader, store: Store, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(watcher, "PULL_BYTES", 100)
+def test_long_history_comes_in_slices_in_between_which_others_have_their_turn(store: Store) -> None:
+    reader = Reader(store, limits=WatchLimits(pull_bytes=100)).open()
     store.commit(*([(b"a", b"1")] for _ in range(6)))
     reader.create(b"a", start_revision=11)
     reader.create(b"a", start_revision=15)
@@ -276,12 +271,9 @@ def test_ten_thousand_watches_behind_ask_one_after_the_other_even_if_answers_com
     assert len(reader.take()) == 10_000
 
 
-def test_only_so_many_streams_pull_at_a_time_and_all_get_their_turn(
-    store: Store, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(watch_pulls, "MAX_PULLS", 2)
+def test_only_so_many_streams_pull_at_a_time_and_all_get_their_turn(store: Store) -> None:
     store.put(b"a")
-    readers = [Reader(store).open()]
+    readers = [Reader(store, limits=WatchLimits(pulls=2)).open()]
     readers += [Reader(store, beside=readers[0]).open() for _ in range(4)]
     for number, reader in enumerate(readers):
         reader.create(b"a", b"b%d" % number, start_revision=11)
@@ -366,11 +358,9 @@ def test_a_long_response_is_cut_into_fragments_for_those_who_want_it(store: Stor
 # Slow clients
 
 
-def test_a_client_that_does_not_read_falls_back_to_history_and_hurts_nobody(
-    store: Store, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(watcher, "QUEUE_BYTES", 1000)
-    slow, quick = Reader(store).open(), Reader(store).open()
+def test_a_client_that_does_not_read_falls_back_to_history_and_hurts_nobody(store: Store) -> None:
+    slow = Reader(store, limits=WatchLimits(queue_bytes=1000)).open()
+    quick = Reader(store, beside=slow).open()
     slow.create(b"a")
     quick.create(b"a")
     slow.stop_reading()
@@ -386,20 +376,16 @@ def test_a_client_that_does_not_read_falls_back_to_history_and_hurts_nobody(
     assert revisions == list(range(11, 62))
 
 
-def test_one_long_batch_is_sent_to_a_client_that_keeps_up(
-    reader: Reader, store: Store, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(watcher, "QUEUE_BYTES", 1000)
+def test_one_long_batch_is_sent_to_a_client_that_keeps_up(store: Store) -> None:
+    reader = Reader(store, limits=WatchLimits(queue_bytes=1000)).open()
     reader.create(b"a")
     reader.stop_reading()
     store.put(b"a", b"x" * 5000)
     assert told(reader.take()) == [(0, [11])]
 
 
-def test_a_batch_of_many_long_revisions_is_pulled_in_slices_and_one_long_revision_is_not(
-    reader: Reader, store: Store, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(watch_messages, "MAX_LIVE_BYTES", 1000)
+def test_a_batch_of_many_long_revisions_is_pulled_in_slices_and_one_long_revision_is_not(store: Store) -> None:
+    reader = Reader(store, limits=WatchLimits(live_bytes=1000)).open()
     reader.create(b"a")
     store.commit([(b"a", b"x" * 2000)])
     assert (told(reader.take()), store.asked) == ([(0, [11])], [])

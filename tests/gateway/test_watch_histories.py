@@ -5,12 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from oarlock.gateway.proto.rpc_pb2 import WatchRequest, WatchResponse
-from oarlock.gateway.services import watcher
+from oarlock.gateway.services.watch_limits import WatchLimits
 from oarlock.wire.operations import FROM_KEY, WatchFlag
 
 from .watch_store import PUT, Reader, Store, is_wanted
@@ -73,7 +72,8 @@ class Client:
 
     def __init__(self, store: Store, beside: Client | None = None) -> None:
         self.store = store
-        self.reader = Reader(store, beside.reader if beside else None, progress_interval_s=10.0).open()
+        limits = WatchLimits(queue_bytes=QUEUE_BYTES, pull_bytes=PULL_BYTES)
+        self.reader = Reader(store, beside.reader if beside else None, progress_interval_s=10.0, limits=limits).open()
         self.asked: list[tuple[int, Expected]] = []
         self.watches: dict[int, Expected] = {}
         self.ended: list[Expected] = []
@@ -174,12 +174,6 @@ def take_step(store: Store, clients: list[Client], name: str, arguments: tuple[A
         elif client.reader.reads:
             client.read()
             client.reader.stop_reading()
-
-
-@pytest.fixture(autouse=True)
-def _small_bounds(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(watcher, "QUEUE_BYTES", QUEUE_BYTES)
-    monkeypatch.setattr(watcher, "PULL_BYTES", PULL_BYTES)
 
 
 @settings(max_examples=300, deadline=None)

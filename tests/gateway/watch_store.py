@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import heapq
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from oarlock.gateway.proto.rpc_pb2 import ResponseHeader, WatchRequest, WatchResponse
@@ -91,7 +91,11 @@ class Store:
 
     def commit(self, *revisions: list[tuple[bytes, bytes | None]]) -> None:
         """One drain: each argument is a revision, (key, value, or None for a deletion) each."""
-        changes = []
+        self.hub.changes(self._take(revisions), self.revision, self.now_s)
+        self.hub.validate()
+
+    def _take(self, revisions: Iterable[list[tuple[bytes, bytes | None]]]) -> list[Any]:
+        changes: list[Any] = []
         for changed in revisions:
             self.revision += 1
             for key, value in changed:
@@ -104,8 +108,7 @@ class Store:
                     kv = self.current[key] = (key, value, create, self.revision, version, 0)
                 changes.append((DELETE if value is None else PUT, kv, before))
         self.events += changes
-        self.hub.changes(changes, self.revision, self.now_s)
-        self.hub.validate()
+        return changes
 
     def put(self, key: bytes, value: bytes = b"v") -> int:
         self.commit([(key, value)])
@@ -113,11 +116,7 @@ class Store:
 
     def miss(self, *revisions: list[tuple[bytes, bytes | None]]) -> None:
         """The replica was replaced by one that has more: nothing of it was published."""
-        published, self.hub.changes = self.hub.changes, lambda *_: []  # type: ignore[method-assign]
-        try:
-            self.commit(*revisions)
-        finally:
-            self.hub.changes = published  # type: ignore[method-assign]
+        self._take(revisions)
         self.hub.skipped_to(self.revision, self.now_s)
 
     def answer(self, count: int = 1_000_000) -> None:

@@ -66,6 +66,18 @@ def test_a_field_of_a_wrong_type_is_refused(message: m.Message, wrong: object) -
             from_wire((*wire[:position], wrong, *wire[position + 1 :]))
 
 
+@pytest.mark.parametrize("place", range(6))
+@pytest.mark.parametrize("wrong", [None, -1, 2**64, "text", 1.5, {}], ids=repr)
+def test_a_field_of_a_wrong_type_in_what_a_message_carries_is_refused(place: int, wrong: object) -> None:
+    entry: list[object] = [5, 3, 1, 1, 1, b"x"]
+    entry[place] = wrong
+    proposal = [*entry[:3], entry[5]]
+    carried: tuple[list[object], ...] = ([4, 1, 2, 3, 4, 3, 4, [entry]], [12, 1, 2, 3, [proposal]])
+    for message in carried[: 1 if place in (3, 4) else 2]:
+        with pytest.raises(ProtocolError, match="raft message"):
+            from_wire(message)
+
+
 @pytest.mark.parametrize("wrong", [None, 7, b"", [], [99, 1, 2, 3], [-1, 1, 2, 3], ["a", 1, 2, 3], [True, 1, 2, 3]])
 def test_what_is_no_message_is_refused(wrong: object) -> None:
     with pytest.raises(ProtocolError, match="raft message"):

@@ -9,7 +9,6 @@ import pytest
 from oarlock.wire.errors import LearnerRefusesError
 from oarlock.wire.frames import TOKEN_BYTES
 from oarlock.wire.operations import EventType, WatchFlag, prefix_end
-from oarlock.workers.watch import hub as hub_module
 from oarlock.workers.watch.groups import FIRST_PROGRESS_S
 from oarlock.workers.watch.hub import MAX_PROGRESS_S, WatchHub
 
@@ -170,8 +169,9 @@ def test_watchers_hear_soon_that_the_replica_was_replaced_though_nothing_happens
     assert read(frame)[1] == [9, 9, []]
 
 
-def test_the_progress_of_many_groups_is_spread_over_time(hub: WatchHub, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(hub_module, "MAX_PROGRESS_FRAMES", 3)
+def test_the_progress_of_many_groups_is_spread_over_time() -> None:
+    numbers = itertools.count()
+    hub = WatchHub(lambda: b"topic%11d" % next(numbers), max_progress_frames=3)
     for number in range(7):
         topic_of(hub, request(number, b"k%d" % number), 3)
     hub.changes([put(b"k%d" % number, 4 + number) for number in range(7)], 10, 0.0)

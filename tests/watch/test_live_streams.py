@@ -12,7 +12,7 @@ import grpc
 import pytest
 
 from oarlock.gateway.proto.rpc_pb2 import PutRequest, WatchRequest, WatchResponse
-from oarlock.gateway.services.watcher import QUEUE_BYTES
+from oarlock.gateway.services.watch_limits import WatchLimits
 from tests.etcd_door.calls import Door, door_of
 from tests.server import Server
 
@@ -139,7 +139,7 @@ def test_a_client_that_reads_late_gets_all_and_another_is_not_held_up(
     late, quick = stream(), stream()
     late.create(key)
     quick.create(key)
-    value = b"x" * (QUEUE_BYTES // 4)
+    value = b"x" * (WatchLimits().queue_bytes // 4)
     revisions = [revision for _ in range(10) for revision in put_many(door, key, 8, value)]
     assert quick.revisions(80) == revisions
     assert late.revisions(80) == revisions

@@ -12,7 +12,6 @@ from oarlock.gateway.service import LiveBatch
 from oarlock.wire.errors import OverloadedError, WatcherRangeEmptyError
 from oarlock.wire.frames import TOKEN_BYTES
 from oarlock.wire.operations import FROM_KEY, EventType, WatchFlag, prefix_end
-from oarlock.workers.watch import hub as hub_module
 from oarlock.workers.watch.hub import WatchHub
 
 
@@ -144,10 +143,10 @@ def test_groups_without_watchers_over_the_socket_get_no_progress_frames(hub: Wat
     assert hub.progress(9, 1000.0) == []
 
 
-def test_an_empty_range_and_one_watcher_too_many_are_refused(hub: WatchHub, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_empty_range_and_one_watcher_too_many_are_refused() -> None:
+    hub = WatchHub(lambda: bytes(TOKEN_BYTES), max_watchers=1)
     with pytest.raises(WatcherRangeEmptyError):
         hub.subscribe_local(b"b", b"a", 0, 3, lambda batch: None)
-    monkeypatch.setattr(hub_module, "MAX_WATCHERS", 1)
     hub.subscribe_local(b"a", b"", 0, 3, lambda batch: None)
     with pytest.raises(OverloadedError):
         hub.subscribe_local(b"a", b"", 0, 3, lambda batch: None)

@@ -3,74 +3,33 @@ lost."""
 
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
 
-from oarlock.gateway.grpc.connection import DEFAULT_MESSAGE_LIMITS
 from oarlock.gateway.grpc.messages import MessageReader, framed
-from oarlock.gateway.grpc.requests import methods_by_path
 from oarlock.gateway.http2.frames import WINDOW_UPDATE, frame
-from oarlock.gateway.http2.keepalive import KeepalivePolicy
-from oarlock.gateway.http2.limits import DEFAULT_LIMITS
+from oarlock.gateway.http2.limits import Limits
 from oarlock.gateway.proto.rpc_pb2 import WatchRequest, WatchResponse
-from oarlock.gateway.service import Exchange
-from oarlock.gateway.services import watch, watcher
-from oarlock.workers import grpc_peer
-from oarlock.workers.grpc_counts import GrpcCounts
-from oarlock.workers.grpc_peer import GrpcPeer
+from oarlock.gateway.services import watch
+from oarlock.gateway.services.watch_limits import WatchLimits
+from oarlock.workers.grpc_peer import CROWDED_PART
 from tests.gateway.watch_store import Store
 from tests.gateway.wire import GREETING, GRPC, Client, data, reset_codes, u32
+from tests.workers.grpc_door import connect, grpc_door
 
 STREAMS = 40
 VALUE = b"x" * 1000
 QUEUE_BYTES, CROWDED_BYTES = 20_000, 400_000
 
 
-class Never:
-    """A timer that does not ring: what is tested here needs no time."""
-
-    def cancel(self) -> None:
-        pass
-
-
-class Door:
-    """Who owns the connection, and the transport under it."""
-
-    limits = DEFAULT_LIMITS
-    message_limits = DEFAULT_MESSAGE_LIMITS
-    keepalive = KeepalivePolicy(interval_s=0.0)
-
-    def __init__(self, store: Store) -> None:
-        self.methods = methods_by_path(*watch.methods(store))
-        self.output = b""
-        self.counts = GrpcCounts(self.methods)
-
-    def mark(self, peer: GrpcPeer) -> None:
-        pass
-
-    def put_off(self, peer: GrpcPeer) -> None:
-        pass
-
-    def call_later(self, delay_s: float, callback: object) -> Never:
-        return Never()
-
-    def call(self, call: Any, exchange: Exchange, message: bytes | None) -> None:
-        call.method.handler(exchange)
-
-    def write(self, output: bytes) -> None:
-        self.output += output
-
-    def is_closing(self) -> bool:
-        return False
-
-
 class Reader:
     """A client with ``STREAMS`` watches of one key, each on a stream of its own."""
 
     def __init__(self, store: Store) -> None:
-        self.door = Door(store)
-        self.peer = GrpcPeer(self.door, self.door)  # type: ignore[arg-type]
+        limits = WatchLimits(queue_bytes=QUEUE_BYTES, pull_bytes=QUEUE_BYTES)
+        door = grpc_door(watch.methods(store, limits=limits))
+        door.limits = Limits(queued_bytes=CROWDED_BYTES * CROWDED_PART)
+        self.counts = door.counts
+        self.peer, self._transport = connect(door)
         self.ids = range(1, 2 * STREAMS, 2)
         self._client = Client()
         fields = [(name, "/etcdserverpb.Watch/Watch" if name == ":path" else value) for name, value in GRPC]
@@ -82,7 +41,7 @@ class Reader:
 
     def read(self) -> None:
         self.peer.flush()
-        output, self.door.output = self.door.output, b""
+        output, self._transport.output = self._transport.output, b""
         assert reset_codes(self._client.read(output)) == {}
 
     def widen(self, increment: int) -> None:
@@ -102,10 +61,7 @@ class Reader:
 
 
 @pytest.fixture
-def store(monkeypatch: pytest.MonkeyPatch) -> Store:
-    monkeypatch.setattr(watcher, "QUEUE_BYTES", QUEUE_BYTES)
-    monkeypatch.setattr(watcher, "PULL_BYTES", QUEUE_BYTES)
-    monkeypatch.setattr(grpc_peer, "CROWDED_BYTES", CROWDED_BYTES)
+def store() -> Store:
     return Store()
 
 
@@ -135,12 +91,11 @@ def test_what_waits_is_bounded_for_each_stream_and_for_all_and_everything_comes_
     catch_up(store, reader, expected)
     store.put(b"a")
     catch_up(store, reader, [*expected, store.revision])
-    assert not reader.door.counts.by_path["/etcdserverpb.Watch/Watch"].ended
+    assert not reader.counts.by_path["/etcdserverpb.Watch/Watch"].ended
 
 
 def test_the_end_of_the_connection_ends_all_watches(store: Store) -> None:
     reader = Reader(store)
     store.put(b"a", VALUE * 100)
-    reader.door.forget = lambda peer: None  # type: ignore[attr-defined]
     reader.peer.connection_lost(None)
     assert store.hub.watcher_count == 0

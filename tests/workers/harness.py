@@ -37,9 +37,14 @@ def kind_of(request: list[Any]) -> EntryKind:
 
 
 class Harness:
-    """One replica with its state machine, and the log that it was fed."""
+    """One replica with its state machine, and the log that it was fed.
 
-    def __init__(self, directory: Path, *, map_bytes: int = MAP_BYTES, **bounds: int) -> None:
+    Args:
+        travels: whether replies come as the other end of a wire sees them, or as callers in the worker's process do.
+    """
+
+    def __init__(self, directory: Path, *, map_bytes: int = MAP_BYTES, travels: bool = True, **bounds: int) -> None:
+        self._travelled = travelled if travels else lambda value: value
         self.directory = directory
         self._map_bytes = map_bytes
         self._bounds = bounds
@@ -76,7 +81,7 @@ class Harness:
         """Applies one entry of groups; returns the reply items of all of them."""
         applied, _ = self.drain([self.entry(groups, kind)])
         assert applied[0].replies is not None
-        return [travelled(reply) for group in applied[0].replies for reply in group]
+        return [self._travelled(reply) for group in applied[0].replies for reply in group]
 
     def write(self, *operations: list[Any]) -> list[list[Any]]:
         """Applies operations that nobody will send again, each as an entry; returns their reply items."""
@@ -87,11 +92,11 @@ class Harness:
         with self.replica.read() as view:
             try:
                 if request[1] == Op.RANGE and (reply := ranges.get(view, request)) is not None:
-                    return list(travelled(reply))
+                    return list(self._travelled(reply))
                 cursor = Cursor(steps_of(view, request))
                 while not cursor.step(budget_rows):
                     pass
-                return [request[0], view.revision, travelled(cursor.result)]
+                return [request[0], view.revision, self._travelled(cursor.result)]
             except RequestError as error:
                 return pack_error(request[0], error)
 
@@ -105,7 +110,7 @@ class Harness:
                 cursor = Cursor(history_steps(view, [key, flags, range_end, start_revision, 0, max_bytes]))
                 while not cursor.step(1):
                     pass
-                page, next_revision = travelled(cursor.result)
+                page, next_revision = self._travelled(cursor.result)
                 assert next_revision > start_revision
                 assert all(start_revision <= event[1][3] < next_revision for event in page)
                 events += page

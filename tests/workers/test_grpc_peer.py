@@ -2,28 +2,24 @@
 
 from __future__ import annotations
 
-import asyncio
 import gc
 from collections.abc import Callable, Iterator
-from typing import Any
 
 import pytest
 
 from oarlock.gateway.grpc.calls import Call
-from oarlock.gateway.grpc.connection import DEFAULT_MESSAGE_LIMITS
 from oarlock.gateway.grpc.messages import framed
-from oarlock.gateway.grpc.requests import Method, methods_by_path
+from oarlock.gateway.grpc.requests import Method
 from oarlock.gateway.grpc.status import Status
 from oarlock.gateway.http2.connection import Connection
 from oarlock.gateway.http2.frames import DATA, HEADERS, PING, RST_STREAM, ErrorCode, frame
-from oarlock.gateway.http2.keepalive import KeepalivePolicy
-from oarlock.gateway.http2.limits import DEFAULT_LIMITS
 from oarlock.gateway.http2.streams import Stream
 from oarlock.gateway.service import Exchange
 from oarlock.wire.errors import Code
-from oarlock.workers.grpc_counts import GrpcCounts
 from oarlock.workers.grpc_peer import GrpcExchange, GrpcPeer
 from tests.gateway.wire import GREETING, PLAIN, Client, data, frames_in, u32
+
+from .grpc_door import connect, grpc_door
 
 
 class Answer:
@@ -51,55 +47,17 @@ def reply(exchange: Exchange, message: bytes) -> None:
     exchange.reply(message)
 
 
-class Door:
-    """Who owns the connection, and the transport under it."""
-
-    limits = DEFAULT_LIMITS
-    message_limits = DEFAULT_MESSAGE_LIMITS
-    keepalive = KeepalivePolicy(interval_s=0.0)
-
-    def __init__(self) -> None:
-        self.methods = methods_by_path(
-            Method("/a.B/Unary", handler=reply),
-            Method("/a.B/Later", handler=lambda exchange, _: self.waiting.append(exchange)),
-            Method("/a.B/Both", takes_stream=True, returns_stream=True, handler=Answer),
-        )
-        self.counts = GrpcCounts(self.methods)
-        self.output = b""
-        self.writes: list[bytes] = []
-        self.late: list[GrpcPeer] = []
-        self.waiting: list[Exchange] = []
-
-    def mark(self, peer: GrpcPeer) -> None:
-        pass
-
-    def put_off(self, peer: GrpcPeer) -> None:
-        self.late.append(peer)
-
-    def forget(self, peer: GrpcPeer) -> None:
-        pass
-
-    def call_later(self, delay_s: float, callback: Callable[[], None]) -> asyncio.TimerHandle:
-        return asyncio.get_running_loop().call_later(delay_s, callback)
-
-    def call(self, call: Call, exchange: Exchange, message: bytes | None) -> None:
-        handler: Any = call.method.handler
-        handler(exchange, *([] if message is None else [message]))
-
-    def write(self, output: bytes) -> None:
-        self.output += output
-        self.writes.append(output)
-
-    def is_closing(self) -> bool:
-        return False
-
-
 class Caller:
     """A client with one call."""
 
     def __init__(self, method: str) -> None:
-        self.door = Door()
-        self.peer = GrpcPeer(self.door, self.door)  # type: ignore[arg-type]
+        self.waiting = waiting = list[Exchange]()
+        methods = (
+            Method("/a.B/Unary", handler=reply),
+            Method("/a.B/Later", handler=lambda exchange, _: waiting.append(exchange)),
+            Method("/a.B/Both", takes_stream=True, returns_stream=True, handler=Answer),
+        )
+        self.peer, self.transport = connect(grpc_door(methods))
         self.peer.data_received(GREETING)
         fields = [(name, f"/a.B/{method}" if name == ":path" else value) for name, value in PLAIN]
         grpc = [*fields, ("content-type", "application/grpc"), ("te", "trailers")]
@@ -108,34 +66,6 @@ class Caller:
     def say(self, message: bytes, *, end: bool = False) -> None:
         self.peer.data_received(data(1, framed(message), end=end))
         self.peer.flush()
-
-
-class Timer:
-    """Of a loop on which no time passes."""
-
-    def __init__(self, callback: Callable[[], None]) -> None:
-        self.callback: Callable[[], None] | None = callback
-
-    def cancel(self) -> None:
-        self.callback = None
-
-
-class Loop:
-    """Keeps what was to be called later, as a loop does."""
-
-    def __init__(self) -> None:
-        self.timers: list[Timer] = []
-
-    def call_later(self, delay_s: float, callback: Callable[[], None]) -> Timer:
-        self.timers.append(Timer(callback))
-        return self.timers[-1]
-
-
-@pytest.fixture(autouse=True)
-def loop(monkeypatch: pytest.MonkeyPatch) -> Loop:
-    made = Loop()
-    monkeypatch.setattr(asyncio, "get_running_loop", lambda: made)
-    return made
 
 
 CALLS = (GrpcExchange, Call, Stream, Answer)
@@ -159,7 +89,7 @@ def alive() -> Iterator[Count]:
 def test_a_call_that_was_answered_is_freed(alive: Count) -> None:
     caller = Caller("Unary")
     caller.say(b"hello", end=True)
-    assert b"hello" in caller.door.output
+    assert b"hello" in caller.transport.output
     assert alive(*CALLS) == 0
 
 
@@ -183,7 +113,9 @@ def test_a_stream_that_the_client_cancelled_is_freed(alive: Count) -> None:
 def test_a_connection_that_is_lost_is_freed_with_its_calls(method: str, alive: Count) -> None:
     caller = Caller(method)
     caller.peer.flush()
+    door = caller.peer.door
     caller.peer.connection_lost(None)
+    door.flush()
     del caller
     assert alive(*CALLS, GrpcPeer, Connection) == 0
 
@@ -192,7 +124,7 @@ def test_what_comes_in_one_turn_after_the_end_of_a_call_is_not_heard() -> None:
     caller = Caller("Both")
     caller.peer.data_received(data(1, framed(b"fail") + framed(b"hello")))
     caller.peer.flush()
-    assert b"hello" not in caller.door.output
+    assert b"hello" not in caller.transport.output
 
 
 def kinds(output: bytes) -> list[int]:
@@ -202,26 +134,26 @@ def kinds(output: bytes) -> list[int]:
 def test_a_ping_that_comes_with_a_request_is_answered_in_one_write_with_it() -> None:
     caller = Caller("Later")
     caller.peer.flush()
-    caller.door.writes.clear()
+    caller.transport.writes.clear()
     caller.peer.data_received(data(1, framed(b"hello"), end=True) + frame(PING, 0, 0, bytes(8)))
-    assert (caller.door.writes, caller.door.late) == ([], [caller.peer])
-    caller.door.waiting[0].reply(b"answer")
+    assert (caller.transport.writes, caller.peer.is_late) == ([], True)
+    caller.waiting[0].reply(b"answer")
     caller.peer.flush()
-    assert [kinds(output) for output in caller.door.writes] == [[PING, HEADERS, DATA, HEADERS]]
+    assert [kinds(output) for output in caller.transport.writes] == [[PING, HEADERS, DATA, HEADERS]]
 
 
 def test_a_ping_that_comes_alone_is_answered_at_once() -> None:
     caller = Caller("Later")
     caller.peer.flush()
-    caller.door.writes.clear()
+    caller.transport.writes.clear()
     caller.peer.data_received(frame(PING, 0, 0, bytes(8)))
-    assert [kinds(output) for output in caller.door.writes] == [[PING]]
+    assert [kinds(output) for output in caller.transport.writes] == [[PING]]
 
 
 def test_what_has_time_does_not_hold_up_what_has_none() -> None:
     caller = Caller("Unary")
     caller.peer.flush()
-    caller.door.writes.clear()
+    caller.transport.writes.clear()
     caller.peer.data_received(frame(PING, 0, 0, bytes(8)) + data(1, framed(b"hello"), end=True))
-    assert caller.door.late == []
+    assert not caller.peer.is_late
     assert caller.peer.is_dirty

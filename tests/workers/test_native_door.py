@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Coroutine
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -12,7 +12,6 @@ import uvloop
 
 from oarlock.wire.frames import pack, unpack
 from oarlock.wire.zmtp import ZmtpEnd, encode_message
-from oarlock.workers import native_door, native_peer
 from oarlock.workers.native_door import Message, NativeDoor
 from oarlock.workers.native_peer import MAX_UNSENT_BYTES, REQUEST_QUEUE_MESSAGES
 from tests.server import ReservedPort
@@ -29,10 +28,10 @@ def run(work: Coroutine[Any, Any, None]) -> None:
 class Door:
     """A door, and what came through it; ``taking`` says whether anybody takes it."""
 
-    def __init__(self) -> None:
+    def __init__(self, **limits: Any) -> None:
         self._reserved = ReservedPort()
         self.port = self._reserved.number
-        self.door = NativeDoor([f"tcp://127.0.0.1:{self.port}"], 1 << 20)
+        self.door = NativeDoor([f"tcp://127.0.0.1:{self.port}"], 1 << 20, **limits)
         self.taking = True
         self.taken: list[Message] = []
 
@@ -84,13 +83,6 @@ class Client:
 async def until(condition: Any) -> None:
     while not condition():
         await asyncio.sleep(0.005)
-
-
-@contextmanager
-def limit(monkeypatch: pytest.MonkeyPatch, module: Any, name: str, value: Any) -> Iterator[None]:
-    with monkeypatch.context() as patch:
-        patch.setattr(module, name, value)
-        yield
 
 
 def test_requests_are_taken_and_answered_in_one_frame() -> None:
@@ -167,9 +159,9 @@ def test_a_client_that_does_not_read_is_refused_long_results_and_then_loses_answ
     run(main())
 
 
-def test_connections_are_bounded_and_those_that_end_make_room(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_connections_are_bounded_and_those_that_end_make_room() -> None:
     async def main() -> None:
-        async with Door() as door:
+        async with Door(max_connections=1) as door:
             first = await door.client()
             reader, writer = await asyncio.open_connection("127.0.0.1", door.port)
             with pytest.raises((EOFError, ConnectionError)):
@@ -179,13 +171,12 @@ def test_connections_are_bounded_and_those_that_end_make_room(monkeypatch: pytes
             await until(lambda: not door.door._connections)
             await door.client()
 
-    with limit(monkeypatch, native_door, "MAX_CONNECTIONS", 1):
-        run(main())
+    run(main())
 
 
-def test_whoever_does_not_greet_is_cut_off(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_whoever_does_not_greet_is_cut_off() -> None:
     async def main() -> None:
-        async with Door() as door:
+        async with Door(handshake_timeout_s=0.05) as door:
             reader, writer = await asyncio.open_connection("127.0.0.1", door.port)
             await until(lambda: door.door._connections)
             with suppress(ConnectionError):
@@ -193,8 +184,7 @@ def test_whoever_does_not_greet_is_cut_off(monkeypatch: pytest.MonkeyPatch) -> N
             await until(lambda: not door.door._connections)
             writer.close()
 
-    with limit(monkeypatch, native_peer, "HANDSHAKE_TIMEOUT_S", 0.05):
-        run(main())
+    run(main())
 
 
 def test_an_answer_for_who_is_gone_is_dropped() -> None:

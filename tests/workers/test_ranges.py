@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 
 from oarlock.wire import errors
+from oarlock.wire.frames import pack, unpack
 from oarlock.wire.operations import CUT, FROM_KEY, Op, RangeFlag, SortOrder, SortTarget, WatchFlag
-from oarlock.workers import ranges
 from oarlock.workers.history import history_steps
-from oarlock.workers.ranges import range_steps
+from oarlock.workers.ranges import PAGE_BYTES, range_steps
 from oarlock.workers.steps import CHUNK_ROWS, Cursor, run
 from tests.workers.harness import Harness
 
@@ -114,34 +114,34 @@ def test_a_start_in_the_future_is_waited_for(harness: Harness) -> None:
         assert cursor.result == [[], 50]
 
 
-def paged(harness: Harness, limit: int = 0, flags: int = 0, page_bytes: int | None = None) -> list[list[Any]]:
+def paged(harness: Harness, limit: int = 0, flags: int = 0, page_bytes: int = PAGE_BYTES) -> list[list[Any]]:
     """All pages of a range over everything, as a client asks for them."""
     pages: list[list[Any]] = []
     key = b"\0"
     while not pages or pages[-1][1] == CUT:
         got = sum(len(page[0]) for page in pages)
-        request = [1, RANGE, key, int(RangeFlag.PAGED) | flags, FROM_KEY, limit and limit - got]
-        pages.append(harness.read(request)[2])
+        arguments = [key, int(RangeFlag.PAGED) | flags, FROM_KEY, limit and limit - got]
+        with harness.replica.read() as view:
+            pages.append(unpack(pack(run(range_steps(view, arguments, page_bytes=page_bytes)))))
         key = pages[-1][0][-1][0] + b"\0" if pages[-1][0] else key
     return pages
 
 
 @pytest.mark.parametrize("limit", [0, 1, 500, ROWS, ROWS + 1])
-def test_pages_together_are_the_whole_answer(harness: Harness, limit: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_pages_together_are_the_whole_answer(harness: Harness, limit: int) -> None:
     fill(harness, ROWS)
-    monkeypatch.setattr(ranges, "PAGE_BYTES", 7_000)
-    pages = paged(harness, limit)
+    pages = paged(harness, limit, page_bytes=7_000)
     whole = harness.read([1, RANGE, b"\0", 0, FROM_KEY, limit])[2]
     assert [kv for page in pages for kv in page[0]] == whole[0]
     assert (pages[-1][1], pages[0][2]) == (whole[1], whole[2])
     assert len(pages) > 1 or limit == 1
 
 
-def test_a_sorted_result_is_not_paged(harness: Harness, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_sorted_result_is_not_paged(harness: Harness) -> None:
     fill(harness, 20)
-    monkeypatch.setattr(ranges, "PAGE_BYTES", 1)
-    request = [1, RANGE, b"\0", int(RangeFlag.PAGED), FROM_KEY, 0, 0, int(SortOrder.DESCEND)]
-    assert len(harness.read(request)[2][0]) == 20
+    arguments = [b"\0", int(RangeFlag.PAGED), FROM_KEY, 0, 0, int(SortOrder.DESCEND)]
+    with harness.replica.read() as view:
+        assert len(run(range_steps(view, arguments, page_bytes=1))[0]) == 20
 
 
 def test_a_result_that_cannot_be_paged_must_not_be_too_long(harness: Harness) -> None:

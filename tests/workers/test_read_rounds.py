@@ -3,7 +3,6 @@ from __future__ import annotations
 import pytest
 
 from oarlock.wire.errors import OverloadedError
-from oarlock.workers import read_index
 from oarlock.workers.read_index import RETRY_S, ReadRounds
 
 
@@ -77,8 +76,8 @@ def test_overdue_reads_are_taken_out_wherever_they_are(rounds: ReadRounds) -> No
     assert len(rounds) == 1
 
 
-def test_too_many_reads_are_refused(rounds: ReadRounds, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(read_index, "MAX_FORMING", 1)
+def test_too_many_reads_are_refused() -> None:
+    rounds = ReadRounds(max_forming=1)
     rounds.join("a")
     with pytest.raises(OverloadedError):
         rounds.join("b")

@@ -13,7 +13,6 @@ from typing import Any, Final
 
 from hpack.hpack import Encoder
 
-from oarlock.gateway.grpc.connection import DEFAULT_MESSAGE_LIMITS
 from oarlock.gateway.grpc.messages import framed
 from oarlock.gateway.grpc.requests import methods_by_path
 from oarlock.gateway.grpc.status import OK, Status
@@ -28,11 +27,11 @@ from oarlock.gateway.http2.frames import (
     window_update_frame,
 )
 from oarlock.gateway.http2.keepalive import KeepalivePolicy
-from oarlock.gateway.http2.limits import DEFAULT_LIMITS
 from oarlock.gateway.proto.rpc_pb2 import ResponseHeader, WatchRequest, WatchResponse
 from oarlock.gateway.service import Exchange, LiveBatch, SharedMessages, Subscription, Timer
 from oarlock.gateway.services import watch
 from oarlock.wire.operations import Event
+from oarlock.workers.etcd_door import DoorSettings, EtcdDoor
 from oarlock.workers.grpc_counts import GrpcCounts
 from oarlock.workers.grpc_peer import GrpcPeer
 from oarlock.workers.watch.hub import WatchHub
@@ -118,39 +117,21 @@ class _Transport:
         return False
 
 
-class _Never:
-    """A timer that does not ring: nothing here takes as long."""
-
-    def cancel(self) -> None:
-        """Nothing to cancel."""
-
-
 class _Door:
-    """Who owns connections."""
-
-    limits = DEFAULT_LIMITS
-    message_limits = DEFAULT_MESSAGE_LIMITS
-    keepalive = KeepalivePolicy(interval_s=0.0)
+    """Who owns connections, and the transport under them all."""
 
     def __init__(self, worker: _Worker) -> None:
-        self.methods = methods_by_path(*watch.methods(worker))
-        self.counts = GrpcCounts(self.methods)
+        methods = methods_by_path(*watch.methods(worker))
+        settings = DoorSettings((), 1 << 20, STREAMS, KeepalivePolicy(interval_s=0.0))
+        http1: Any = SimpleNamespace()
         self.transport = _Transport()
-        self.peers: list[GrpcPeer] = []
-        self._dirty: list[GrpcPeer] = []
-
-    def mark(self, peer: GrpcPeer) -> None:
-        self._dirty.append(peer)
-
-    def call_later(self, delay_s: float, callback: Callable[[], None]) -> _Never:
-        return _Never()
-
-    def call(self, call: Any, exchange: Exchange, message: bytes | None) -> None:
-        call.method.handler(exchange)
+        self._door = EtcdDoor(settings, worker, methods, http1, lambda: None, GrpcCounts(methods))
+        self._peers: list[GrpcPeer] = []
 
     def connect(self, streams: int) -> None:
         """A client that opens streams with a watch each, and takes as much as comes."""
-        peer = GrpcPeer(self, self.transport)  # type: ignore[arg-type]
+        transport: Any = self.transport
+        peer = GrpcPeer(self._door, transport)
         encoder = Encoder()
         fields = {":method": "POST", ":scheme": "http", ":path": _PATH, ":authority": "x", "te": "trailers"}
         fields["content-type"] = "application/grpc"
@@ -160,13 +141,11 @@ class _Door:
             block = encoder.encode(list(fields.items()))
             opened.append(frame(HEADERS, END_HEADERS, 2 * number + 1, block) + frame(DATA, 0, 2 * number + 1, _CREATE))
         peer.data_received(b"".join(opened))
-        self.peers.append(peer)
+        self._peers.append(peer)
 
     def flush(self) -> None:
         """Writes what is to be written."""
-        dirty, self._dirty = self._dirty, []
-        for peer in dirty:
-            peer.flush()
+        self._door.flush()
 
 
 def _per_delivery(drain: Callable[[], None], revisions: int) -> float:
@@ -185,7 +164,7 @@ def service_alone(revisions: int) -> float:
     create = WatchRequest(create_request={"key": KEY}).SerializeToString()
     for _ in range(STREAMS):
         exchange = _Sink()
-        method.handler(exchange)  # type: ignore[operator]
+        method.handler(exchange)
         assert exchange.on_message is not None
         exchange.on_message(create)
     return _per_delivery(lambda: worker.commit(revisions), revisions)

@@ -38,9 +38,19 @@ class WatchHub:
 
     Args:
         new_topic: gives ``TOKEN_BYTES`` bytes that were no topic before, of this worker or of another.
+        max_watchers: of this worker.
+        max_progress_frames: progress messages at once.
     """
 
-    def __init__(self, new_topic: Callable[[], bytes]) -> None:
+    def __init__(
+        self,
+        new_topic: Callable[[], bytes],
+        *,
+        max_watchers: int = MAX_WATCHERS,
+        max_progress_frames: int = MAX_PROGRESS_FRAMES,
+    ) -> None:
+        self._max_watchers = max_watchers
+        self._max_progress_frames = max_progress_frames
         self._new_topic = new_topic
         self._groups: dict[tuple[bytes, bytes, int], Group] = {}
         self._index: RangeIndex[Group] = RangeIndex()
@@ -184,12 +194,12 @@ class WatchHub:
     def progress(self, revision: int, now_s: float) -> list[bytes]:
         """Progress messages for the groups whose last message is long enough ago; to be called about once a second.
 
-        At most ``MAX_PROGRESS_FRAMES`` a call; the rest is due with the next one.
+        At most ``max_progress_frames`` a call; the rest is due with the next one.
         """
         frames: list[bytes] = []
         for due_s in sorted(due_s for due_s in self._due if due_s <= now_s):
             groups = self._due[due_s]
-            while groups and len(frames) < MAX_PROGRESS_FRAMES:
+            while groups and len(frames) < self._max_progress_frames:
                 group = groups.pop()
                 if group.progress_due_s == due_s and group.watchers:
                     frames.append(_packed(group, group.advance(revision, [])))
@@ -209,8 +219,8 @@ class WatchHub:
             assert not group.events
 
     def _admit(self) -> None:
-        if self.watcher_count >= MAX_WATCHERS:
-            raise OverloadedError(f"{OverloadedError.text}: {MAX_WATCHERS} watchers on this worker")
+        if self.watcher_count >= self._max_watchers:
+            raise OverloadedError(f"{OverloadedError.text}: {self._max_watchers} watchers on this worker")
 
     def _group(self, key: bytes, range_end: bytes, flags: int, revision: int) -> Group:
         name = (key, range_end, flags)
