@@ -256,13 +256,17 @@ class Driver:
 
     def _flush(self, now: float) -> None:
         """Sends what can go, and takes what has come: sending may have swallowed the signal."""
-        messages, failed = self._session.outgoing(now)
-        if messages or self._unsent:
-            self._unsent.extend(messages)
-            self._send()
-            self._drain(now)
-        if failed:
-            self._complete(failed)
+        session = self._session
+        while True:
+            messages, failed = session.outgoing(now)
+            if messages or self._unsent:
+                self._unsent.extend(messages)
+                self._send()
+                self._drain(now)
+            if failed:
+                self._complete(failed)
+            if not messages or not session.wants_to_send:
+                return  # else a page has come already, and the next one is to be asked for
 
     def _drain(self, now: float) -> None:
         connection = self._connection

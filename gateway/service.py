@@ -77,6 +77,10 @@ class Exchange(ABC):
     def reply(self, message: bytes) -> None:
         """Ends the call with one message and status OK; nothing if the call is over."""
 
+    def reply_in_parts(self, parts: Sequence[bytes]) -> None:
+        """As ``reply``, with one long message in parts, none of them empty: who can does not join them."""
+        self.reply(b"".join(parts))
+
     @abstractmethod
     def send(self, message: bytes) -> None:
         """Sends one message of several; nothing if the call is over."""

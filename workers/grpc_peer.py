@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
 from oarlock.gateway.admission import guarded
@@ -72,6 +73,17 @@ class GrpcExchange(Exchange):
             counts.sent_bytes += len(message)
             call.context = self.on_ended = None
         peer.connection.reply(call, message)
+        if not peer.is_dirty:
+            peer.mark()
+
+    def reply_in_parts(self, parts: Sequence[bytes]) -> None:
+        """As ``reply``."""
+        peer, call = self._peer, self._call
+        if not call.is_over:
+            self.counts.replied += 1
+            self.counts.sent_bytes += sum(map(len, parts))
+            call.context = self.on_ended = None
+        peer.connection.reply_in_parts(call, parts)
         if not peer.is_dirty:
             peer.mark()
 

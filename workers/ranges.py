@@ -9,7 +9,7 @@ round.
 
 from __future__ import annotations
 
-from itertools import islice
+from collections.abc import Sequence
 from operator import itemgetter
 from typing import Any, Final
 
@@ -17,13 +17,15 @@ from oarlock.storage.replica.read import ReadView
 from oarlock.wire.errors import ResultTooLargeError
 from oarlock.wire.operations import CUT, FROM_KEY, KeyValue, RangeFlag, SortOrder, SortTarget
 from oarlock.workers.operation_counts import OPERATIONS
-from oarlock.workers.steps import CHUNK_ROWS, Steps
+from oarlock.workers.steps import Steps
 
 PAGE_BYTES: Final = 1 << 20
 """Of a PAGED result: about ten milliseconds of reading and packing, and what may wait for a client that does not
 read."""
 KV_OVERHEAD_BYTES: Final = 32
 """Of a kv on the wire beside its key and value, about."""
+MOST_ROWS: Final = 1 << 62
+"""What a limit may be and still be counted beyond: as good as none."""
 
 _DEFAULTS: Final = (b"", 0, b"", 0, 0, 0, 0, 0, 0, 0, 0, 0)
 _SERIALIZABLE: Final = int(RangeFlag.SERIALIZABLE)
@@ -107,6 +109,7 @@ def range_steps(
     key, flags, range_end, limit, revision, order, target, *bounds = padded
     start, end = interval(key, range_end)
     revision = max(revision, 0)
+    limit = min(limit, MOST_ROWS)
     if flags & _COUNT_ONLY:
         return [(), False, (yield from _count(view, start, end, revision))]
     keys_only = bool(flags & _KEYS_ONLY)
@@ -148,17 +151,17 @@ def _page(
     kvs: list[KeyValue] = []
     size_bytes = 0
     more: int | bool = False
-    for kv in view.scan(start, end, revision=revision, keys_only=keys_only):
-        if len(kvs) == limit > 0:
-            more = True
+    most = limit + 1 if limit > 0 else None
+    for chunk in view.scan_chunks(start, end, revision=revision, keys_only=keys_only, most=most):
+        kvs += chunk
+        size_bytes += bytes_of(chunk)
+        yield len(chunk)
+        if size_bytes >= page_bytes and not 0 < limit <= len(kvs):  # of no rows left, 0, is no limit
+            more = CUT  # perhaps to find nothing more: a look ahead would read a chunk in vain on each page
             break
-        if size_bytes >= page_bytes:
-            more = CUT
-            break
-        kvs.append(kv)
-        size_bytes += len(kv[0]) + len(kv[1]) + KV_OVERHEAD_BYTES
-        if len(kvs) % CHUNK_ROWS == 0:
-            yield CHUNK_ROWS
+    if most is not None and len(kvs) == most:
+        kvs.pop()
+        more = True
     count = len(kvs)
     if more and counted:
         count = yield from _count_on(view, start, end, revision, kvs)
@@ -178,19 +181,21 @@ def _fetch(
     if end == start + b"\0" and not keys_only:
         found = view.get(start, revision)
         return [] if found is None else [found]
-    rows = view.scan(start, end, revision=revision, keys_only=keys_only)
-    if most is not None:
-        rows = islice(rows, min(most, 1 << 62))
     kvs: list[KeyValue] = []
     size_bytes = 0
-    while chunk := list(islice(rows, CHUNK_ROWS)):
+    for chunk in view.scan_chunks(start, end, revision=revision, keys_only=keys_only, most=most):
         kvs += chunk
         if max_bytes is not None:
-            size_bytes += sum(len(kv[0]) + len(kv[1]) + KV_OVERHEAD_BYTES for kv in chunk)
+            size_bytes += bytes_of(chunk)
             if size_bytes > max_bytes:
                 raise ResultTooLargeError
         yield len(chunk)
     return kvs
+
+
+def bytes_of(kvs: Sequence[KeyValue]) -> int:
+    """About how many bytes they take on the wire."""
+    return sum([len(kv[0]) + len(kv[1]) for kv in kvs]) + len(kvs) * KV_OVERHEAD_BYTES
 
 
 def _count_on(view: ReadView, start: bytes, end: bytes | None, revision: int, first: list[KeyValue]) -> Steps[int]:
@@ -202,13 +207,10 @@ def _count_on(view: ReadView, start: bytes, end: bytes | None, revision: int, fi
 
 def _count(view: ReadView, start: bytes, end: bytes | None, revision: int) -> Steps[int]:
     """How many keys an interval has."""
-    if not start and end is None and revision in (0, view.revision):
-        return view.count(start, end, revision=revision)
-    rows = view.scan(start, end, revision=revision, keys_only=True)
     total = 0
-    while chunk := sum(1 for _ in islice(rows, CHUNK_ROWS)):
-        total += chunk
-        yield chunk
+    for found in view.count_chunks(start, end, revision=revision):
+        total += found
+        yield found
     return total
 
 

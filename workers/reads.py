@@ -10,25 +10,27 @@ from oarlock.storage.replica import ReadView, Replica
 from oarlock.wire.errors import InternalError, OarlockError, OverloadedError, TimeoutError
 from oarlock.wire.frames import pack_error
 from oarlock.wire.logs import get_logger
-from oarlock.wire.operations import Op
+from oarlock.wire.operations import CUT, Op, RangeFlag
 from oarlock.workers import ranges
+from oarlock.workers.kept_views import KeptViews
 from oarlock.workers.queries import steps_of
 from oarlock.workers.steps import Cursor
 
 log = get_logger(__name__)
 
-FIRST_SLICE_ROWS: Final = 1024
-"""Rows read before a long read gives way to others: about two milliseconds."""
-SLICE_ROWS: Final = 2048
-"""Rows a turn after that."""
+SLICE_ROWS: Final = 1024
+"""Rows read before a long read gives way to others: about a millisecond."""
 MAX_RUNNING: Final = 64
 """Long reads under way; each holds an LMDB read transaction and what it has gathered."""
 MAX_WAITING_FOR_REVISION: Final = 10_000
 """Reads that wait for a ``min_revision``."""
 
 _RANGE: Final = int(Op.RANGE)
+_REVISION_AT: Final = 6
 _MIN_REVISION_AT: Final = 13
-"""The place of ``min_revision`` in a RANGE."""
+"""The places of ``revision`` and ``min_revision`` in a RANGE."""
+_NEXT_PAGE: Final = int(RangeFlag.PAGED | RangeFlag.NO_COUNT)
+"""What is asked of all pages but the first."""
 
 
 class Caller(Protocol):
@@ -68,6 +70,7 @@ class Reads:
         self._wake = wake
         self._view: ReadView | None = None
         self._running: deque[_Running] = deque()
+        self._kept = KeptViews()
         self._waiting: list[tuple[int, Read]] = []
 
     @property
@@ -123,7 +126,8 @@ class Reads:
             self._view = None
 
     def give_up_overdue(self, now_s: float) -> None:
-        """Answers those that have waited for a revision until their deadline."""
+        """Answers those that have waited for a revision until their deadline; ends views that nobody came back for."""
+        self._kept.close_old(now_s)
         overdue = [read for _, read in self._waiting if read.deadline_s <= now_s]
         if overdue:
             self._waiting = [(wanted, read) for wanted, read in self._waiting if read.deadline_s > now_s]
@@ -133,6 +137,7 @@ class Reads:
     def abandon_views(self) -> None:
         """The replica is about to be replaced: long reads begin anew on the next one."""
         self.end_turn()
+        self._kept.close_all()
         running, self._running = self._running, deque()
         for each in running:
             each.cursor.close()
@@ -152,8 +157,13 @@ class Reads:
     def _begin(self, read: Read) -> None:
         if len(self._running) >= MAX_RUNNING:
             raise OverloadedError
-        view = self._replica().read()
-        self._advance(_Running(read, view, Cursor(steps_of(view, read.request))), FIRST_SLICE_ROWS)
+        view = self._kept_view(read.request) or self._replica().read()
+        self._advance(_Running(read, view, Cursor(steps_of(view, read.request))), SLICE_ROWS)
+
+    def _kept_view(self, request: list[Any]) -> ReadView | None:
+        """The view of the page before, if this asks for a further page."""
+        is_further = request[1] == _RANGE and len(request) > _REVISION_AT and request[3] & _NEXT_PAGE == _NEXT_PAGE
+        return self._kept.take(request[_REVISION_AT]) if is_further else None
 
     def _advance(self, running: _Running, rows: int) -> None:
         request = running.read.request
@@ -163,10 +173,16 @@ class Reads:
                 self._wake()
                 return
             item = [request[0], running.view.revision, running.cursor.result]
-            size_bytes = long_bytes(running.cursor.result)
+            result = running.cursor.result
+            size_bytes = ranges.bytes_of(result[0]) if request[1] == _RANGE else long_bytes(result)
         except OarlockError as problem:
-            item, size_bytes = pack_error(request[0], problem), 0
-        running.view.close()
+            running.view.close()
+            running.read.caller.answer(pack_error(request[0], problem))
+            return
+        if request[1] == _RANGE and running.cursor.result[1] == CUT:
+            self._kept.keep(running.view)
+        else:
+            running.view.close()
         running.read.caller.answer_long(item, size_bytes)
 
 

@@ -9,6 +9,7 @@ A unary call, from the bytes to the bytes::
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -23,7 +24,7 @@ from oarlock.gateway.grpc.calls import (
     RequestsEnded,
 )
 from oarlock.gateway.grpc.deadlines import Deadlines
-from oarlock.gateway.grpc.messages import PREFIX_BYTES, MessageReader, framed
+from oarlock.gateway.grpc.messages import PREFIX_BYTES, MessageReader, framed, prefix_of
 from oarlock.gateway.grpc.requests import Methods, Refusal, Request, judge
 from oarlock.gateway.grpc.status import (
     OK,
@@ -174,8 +175,21 @@ class GrpcConnection:
         Raises:
             MisuseError: something was sent on the call already.
         """
+        return not call.is_over and self._connection.respond(
+            self._end_with_reply(call), RESPONSE_HEADERS, framed(message), OK_TRAILERS
+        )
+
+    def reply_in_parts(self, call: Call, parts: Sequence[bytes]) -> bool:
+        """As `reply`, of one long message in parts, none of them empty, which spares joining them."""
         if call.is_over:
             return False
+        size = sum(map(len, parts))
+        body = [prefix_of(size), *parts]
+        stream = self._end_with_reply(call)
+        return self._connection.respond_in_parts(stream, RESPONSE_HEADERS, body, PREFIX_BYTES + size, OK_TRAILERS)
+
+    def _end_with_reply(self, call: Call) -> Stream:
+        """The call is over with what is sent now; where that goes."""
         stream = call.stream
         if stream.headers_sent:
             raise MisuseError(f"a whole reply to stream {stream.id} after its beginning")
@@ -184,7 +198,7 @@ class GrpcConnection:
             stream.context = None
         else:
             self._forget(call)
-        return self._connection.respond(stream, RESPONSE_HEADERS, framed(message), OK_TRAILERS)
+        return stream
 
     def start(self, call: Call, metadata: tuple[tuple[str, str | bytes], ...] = ()) -> bool:
         """Sends the headers of the answer now, before its first message. False: the call is over.

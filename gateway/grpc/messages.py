@@ -23,7 +23,12 @@ _GZIP_WINDOW: Final = 31
 
 def framed(message: bytes) -> bytes:
     """``message`` as a body carries it, uncompressed."""
-    return b"\0" + len(message).to_bytes(4, "big") + message
+    return prefix_of(len(message)) + message
+
+
+def prefix_of(size: int) -> bytes:
+    """What comes before an uncompressed message of ``size`` bytes."""
+    return b"\0" + size.to_bytes(4, "big")
 
 
 class MessageReader:

@@ -13,6 +13,8 @@ by itself is told by `lost`.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from oarlock.gateway.http2.events import ConnectionEnded, Event
 from oarlock.gateway.http2.faults import ConnectionFault, MisuseError
 from oarlock.gateway.http2.frame_reader import FrameReader
@@ -172,6 +174,18 @@ class Connection:
         if not stream.headers_sent or stream.trailers is not None:
             raise MisuseError(f"data of stream {stream.id} before its headers or after its end")
         return self._sender.data(stream, data) or self._cut_off(stream)
+
+    def respond_in_parts(
+        self, stream: Stream, headers: Fields, body: Sequence[bytes], size: int, trailers: Fields
+    ) -> bool:
+        """As `respond`, of a long body of ``size`` bytes in parts, none of them empty."""
+        if stream.state is State.CLOSED:
+            return False
+        self._sender.headers(stream, headers, end=False)
+        if not self._sender.data_in_parts(stream, body, size):
+            return self._cut_off(stream)
+        self._sender.finish(stream, trailers)
+        return True
 
     def finish(self, stream: Stream, trailers: Fields = ()) -> bool:
         """The end of the answer, with trailers or without. False: the stream is over.

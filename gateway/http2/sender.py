@@ -9,6 +9,7 @@ are written, because HPACK wants blocks sent in the order of encoding.
 from __future__ import annotations
 
 from collections import OrderedDict, deque
+from collections.abc import Sequence
 from typing import Final
 
 from oarlock.gateway.http2.faults import ConnectionFault, StreamFault
@@ -167,11 +168,15 @@ class Sender:
                     return True
             elif not size:
                 return True
+        return self.data_in_parts(stream, (chunk,), size)
+
+    def data_in_parts(self, stream: Stream, chunks: Sequence[bytes], size: int) -> bool:
+        """As `data`, of one long piece in ``chunks``, which spares joining them; ``size`` is their length."""
         if not self._may_queue(stream, size):
             return False
         if stream.queue is None:
             stream.queue = deque()
-        stream.queue.append(chunk)
+        stream.queue.extend(chunks)
         stream.queued_bytes += size
         self.queued_bytes += size
         self._line_up(stream)
@@ -254,7 +259,8 @@ class Sender:
                 self.drained[stream.id] = stream
 
     def _write_data(self, stream: Stream, chunk: bytes, size: int, *, flags: int) -> None:
-        self.write(FRAME_HEADER.pack(size >> 16, size & 0xFFFF, DATA, flags, stream.id) + chunk)
+        self._out += (FRAME_HEADER.pack(size >> 16, size & 0xFFFF, DATA, flags, stream.id), chunk)
+        self.unsent_bytes += FRAME_HEADER.size + size
         self.window -= size
         stream.send_window -= size
         self.answered = True

@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Final
 
 from oarlock.gateway.proto.kv_pb2 import KeyValue as KeyValueMessage
 from oarlock.gateway.varints import varint
 from oarlock.wire.operations import KeyValue
+
+_LOW_BITS: Final = (1 << 14) - 1
+_LOWS: Final = tuple(bytes((number & 127 | 128, number >> 7 | 128)) for number in range(1 << 14))
+"""The two bytes that a varint of three and more begins with, by its low bits."""
 
 
 def to_message(kv: KeyValue) -> KeyValueMessage:
@@ -60,17 +65,44 @@ def encoded(kvs: Iterable[KeyValue], *, field: int) -> bytes:
     """
     tag = bytes((field << 3 | 2,))
     parts: list[bytes] = []
-    for key, value, create_revision, mod_revision, version, lease in kvs:
-        body = b"\x0a%b%b\x10%b\x18%b\x20%b" % (
-            varint(len(key)),
-            key,
-            varint(create_revision),
-            varint(mod_revision),
-            varint(version),
-        )
-        if value:
-            body += b"\x2a%b%b" % (varint(len(value)), value)
+    add = parts.append
+    lows = _LOWS
+    key_bytes = value_bytes = create_high = mod_high = size = -1
+    head = key_head = value_head = behind_create = behind_mod = b""
+    for kv in kvs:
+        key, value, create, mod, version, lease = kv
+        if create < 1 << 14:
+            add(encoded_one(kv, tag=tag))
+            continue
+        # What a row has in common with the one before is not made again: most of it, in most lists.
+        if len(key) != key_bytes:
+            key_bytes, size = len(key), -1
+            key_head = b"\x0a" + varint(key_bytes)
+        if len(value) != value_bytes:
+            value_bytes = len(value)
+            value_head = b"\x2a" + varint(value_bytes) if value_bytes else b""
+        if create >> 14 != create_high:
+            create_high = create >> 14
+            behind_create = varint(create_high) + b"\x18"
+        if mod >> 14 != mod_high:
+            mod_high = mod >> 14
+            behind_mod = varint(mod_high) + b"\x20"
+        times = varint(version)
+        end = b"\x30" + varint(lease) if lease else b""
+        lengths = len(key_head) + len(behind_create) + len(behind_mod) + len(times) + len(value_head) + len(end)
+        if lengths + key_bytes + value_bytes + 5 != size:
+            size = lengths + key_bytes + value_bytes + 5  # the tag of create, and two low parts
+            head = tag + varint(size) + key_head
+        add(head)
+        add(key)
+        add(b"\x10")
+        add(lows[create & _LOW_BITS])
+        add(behind_create)
+        add(lows[mod & _LOW_BITS])
+        add(behind_mod)
+        add(times)
+        add(value_head)
+        add(value)
         if lease:
-            body += b"\x30" + varint(lease)
-        parts += (tag, varint(len(body)), body)
+            add(end)
     return b"".join(parts)

@@ -152,7 +152,8 @@ class _OneResponse(_Sink):
             go_on()
 
     def end(self, revision: int, more: bool, count: int) -> None:
-        self.exchange.reply(b"".join((self.backend.header_field(revision), *self._parts, _ending(more, count))))
+        parts = (self.backend.header_field(revision), *self._parts, _ending(more, count))
+        self.exchange.reply_in_parts([part for part in parts if part])
 
 
 class _ManyResponses(_Sink):

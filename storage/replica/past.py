@@ -18,7 +18,7 @@ from oarlock.wire.operations import KeyValue
 from .keys import SHORT_BYTES, stored_bounds, stored_key, whole_keys
 from .layout import DELETE, EVENT_ID, EVENT_ID_BYTES, TOMBSTONE_MARK, event_key, event_kv
 from .tables import Tables
-from .walk import key_chunks
+from .walk import in_chunks, key_chunks
 
 Change = tuple[int, KeyValue, int]
 """(type, kv, sub-revision); the kv of a deletion has only key and mod_revision."""
@@ -69,9 +69,9 @@ class Past:
             kv = self._kv(line)
             yield (kv[0], b"", *kv[2:]) if keys_only else kv
 
-    def count(self, start: bytes, end: bytes | None, revision: int) -> int:
-        """How many keys ``scan`` would give, without a look at the events."""
-        return sum(1 for _ in self._lines_of_range(start, end, revision))
+    def count_chunks(self, start: bytes, end: bytes | None, revision: int) -> Iterator[int]:
+        """How many keys ``scan`` would give, chunk by chunk, without a look at the events."""
+        return map(len, in_chunks(self._lines_of_range(start, end, revision)))
 
     def changes(
         self, start: bytes, end: bytes | None, first_revision: int, last_revision: int

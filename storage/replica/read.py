@@ -5,10 +5,10 @@ from __future__ import annotations
 import struct
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from itertools import chain
+from itertools import chain, islice
 from pathlib import Path
 from types import TracebackType
-from typing import Literal, TypeVar
+from typing import Any, Final, Literal, TypeVar
 
 import lmdb
 
@@ -21,11 +21,14 @@ from .keys import SHORT_BYTES, Row, stored_bounds, stored_key, whole_keys
 from .layout import ALARM, CURRENT, EVENT_BYTES, EVENT_ID_BYTES, LEASE, TTL, Meta
 from .past import Change, Past
 from .tables import Tables
-from .walk import chunks
+from .walk import SLOW_CHUNK_ROWS, chunks, in_chunks, key_chunks
 
 _unpack_current = CURRENT.unpack
 _VALUE_AT = EVENT_BYTES
 
+CHUNK_BYTES: Final = 1 << 18
+"""Of keys and values in a chunk, but for the last row: what a caller takes at least who works in slices of about a
+millisecond."""
 DEFAULT_PAGE_EVENTS = 5000
 """About 10 ms of work."""
 
@@ -133,34 +136,75 @@ class ReadView:
         Raises:
             CompactedError, FutureRevisionError: as in ``get``, at once and not at the first ``next``.
         """
+        return chain.from_iterable(self.scan_chunks(start, end, revision=revision, keys_only=keys_only))
+
+    def scan_chunks(
+        self, start: bytes, end: bytes | None, *, revision: int = 0, keys_only: bool = False, most: int | None = None
+    ) -> Iterator[list[KeyValue]]:
+        """As ``scan``, in lists of at most 256 rows that end where their values reach ``CHUNK_BYTES``.
+
+        Args:
+            start, end, revision, keys_only: as in ``scan``.
+            most: rows wanted in all, None for all.
+        """
         if revision and self._is_past(revision):
-            return self._guarded(self._past.scan(start, end, revision, keys_only))
-        return self._guarded(self._scan_keys(start, end) if keys_only else self._scan_values(start, end))
+            found = _bounded(islice(self._past.scan(start, end, revision, keys_only), most))
+        else:
+            found = self._present_chunks(start, end, keys_only, most)
+        return self._guarded(found)
 
     def count(self, start: bytes, end: bytes | None, *, revision: int = 0) -> int:
         """How many keys ``scan`` would give."""
+        return sum(self.count_chunks(start, end, revision=revision))
+
+    def count_chunks(self, start: bytes, end: bytes | None, *, revision: int = 0) -> Iterator[int]:
+        """How many keys ``scan`` would give, as numbers to be added: each of about a chunk, but the number of all keys
+        at present is known."""
         if revision and self._is_past(revision):
-            with self.translated():
-                return self._past.count(start, end, revision)
-        with self.translated():
-            if not start and end is None:
-                return int(self.transaction.stat(self._current)["entries"])
-            return sum(map(len, self._rows(start, end)))
+            return self._guarded(self._past.count_chunks(start, end, revision))
+        return self._guarded(self._present_counts(start, end))
 
-    def _scan_keys(self, start: bytes, end: bytes | None) -> Iterator[KeyValue]:
-        for rows in self._rows(start, end):
-            for key, row in rows:
-                mod, _, create, version, lease = _unpack_current(row)
-                yield key, b"", create, mod, version, lease
+    def _present_counts(self, start: bytes, end: bytes | None) -> Iterator[int]:
+        if not start and end is None:
+            yield int(self.transaction.stat(self._current)["entries"])
+            return
+        first, last = stored_bounds(start, end)
+        if self._past.has_long_keys(first, last):
+            yield from map(len, self._rows(start, end))
+        else:
+            yield from map(len, key_chunks(self.transaction.cursor(self._current), first, last))
 
-    def _scan_values(self, start: bytes, end: bytes | None) -> Iterator[KeyValue]:
+    def _present_chunks(
+        self, start: bytes, end: bytes | None, keys_only: bool, most: int | None
+    ) -> Iterator[list[KeyValue]]:
         for rows in self._rows(start, end):
-            for key, row in rows:
-                mod, _, create, version, lease = _unpack_current(row)
-                event = self._get(row[:EVENT_ID_BYTES], None, self._events)
-                if event is None:
-                    raise self._no_event(key, mod)
-                yield key, event[_VALUE_AT + len(key) :], create, mod, version, lease
+            if most is not None:
+                if len(rows) > most:
+                    del rows[most:]
+                most -= len(rows)
+            if keys_only:
+                yield _without_values(rows)
+            else:
+                yield from self._with_values(rows)
+            if most == 0:
+                return
+
+    def _with_values(self, rows: list[Row]) -> Iterator[list[KeyValue]]:
+        get, events, value_at = self._get, self._events, _VALUE_AT
+        kvs: list[Any] = []
+        size_bytes = 0
+        for key, row in rows:
+            event = get(row[:EVENT_ID_BYTES], None, events)
+            mod, _, create, version, lease = _unpack_current(row)
+            if event is None:
+                raise self._no_event(key, mod)
+            kvs.append((key, event[value_at + len(key) :], create, mod, version, lease))
+            size_bytes += len(event)
+            if size_bytes >= CHUNK_BYTES:
+                yield kvs
+                kvs, size_bytes = [], 0
+        if kvs:
+            yield kvs
 
     def _rows(self, start: bytes, end: bytes | None) -> Iterator[list[Row]]:
         """Rows of ``current`` with whole keys, in chunks."""
@@ -168,7 +212,7 @@ class ReadView:
         found = chunks(self.transaction.cursor(self._current), first, last)
         if not self._past.has_long_keys(first, last):
             return found
-        return map(_chunk_of_one, whole_keys(chain.from_iterable(found), start, end, self._past.whole_key))
+        return in_chunks(whole_keys(chain.from_iterable(found), start, end, self._past.whole_key))
 
     # --- leases and records ---
 
@@ -325,8 +369,25 @@ class ReadView:
         return engine_error(error, self.path)
 
 
-def _chunk_of_one(row: Row) -> list[Row]:
-    return [row]
+def _bounded(kvs: Iterator[KeyValue]) -> Iterator[list[KeyValue]]:
+    chunk: list[KeyValue] = []
+    size_bytes = 0
+    for kv in kvs:
+        chunk.append(kv)
+        size_bytes += len(kv[0]) + len(kv[1])
+        if len(chunk) >= SLOW_CHUNK_ROWS or size_bytes >= CHUNK_BYTES:
+            yield chunk
+            chunk, size_bytes = [], 0
+    if chunk:
+        yield chunk
+
+
+def _without_values(rows: list[Row]) -> list[KeyValue]:
+    kvs: list[Any] = []
+    for key, row in rows:
+        mod, _, create, version, lease = _unpack_current(row)
+        kvs.append((key, b"", create, mod, version, lease))
+    return kvs
 
 
 def _wanted(changes: Iterator[tuple[int, Change | None]]) -> Iterator[Change]:

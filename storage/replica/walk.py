@@ -6,20 +6,31 @@ from bisect import bisect_left
 from collections.abc import Iterator
 from itertools import islice
 from operator import itemgetter
+from typing import TypeVar
 
 import lmdb
 
 FIRST_CHUNK_ROWS = 16
 """Few, since most ranges are short."""
 
-MAX_CHUNK_ROWS = 1024
+MAX_CHUNK_ROWS = 256
 """Enough to forget the cost of a chunk, few enough for a caller that works in slices of a few ms."""
 
+SLOW_CHUNK_ROWS = 64
+"""Of rows that take some ten times as long."""
+
 _key_of = itemgetter(0)
+T = TypeVar("T")
+
+
+def in_chunks(items: Iterator[T]) -> Iterator[list[T]]:
+    """What ``items`` gives, in lists of ``SLOW_CHUNK_ROWS``: for rows that each take a search of their own."""
+    while chunk := list(islice(items, SLOW_CHUNK_ROWS)):
+        yield chunk
 
 
 def chunks(cursor: lmdb.Cursor[bytes], start: bytes, end: bytes | None) -> Iterator[list[tuple[bytes, bytes]]]:
-    """The rows from ``start`` up to ``end`` (exclusive, None for no end) in lists that grow from 16 to 1,024 rows.
+    """The rows from ``start`` up to ``end`` (exclusive, None for no end) in lists that grow from 16 to 256 rows.
 
     Args:
         cursor: fresh, of a table without duplicates; used by nobody else meanwhile.

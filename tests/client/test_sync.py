@@ -9,12 +9,17 @@ import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from queue import Queue
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
 import oarlock
-from oarlock.wire.operations import Op
+from oarlock.calls import get_prefix
+from oarlock.connection import News
+from oarlock.settings import Settings
+from oarlock.sync_driver import Driver
+from oarlock.wire.frames import pack, unpack
+from oarlock.wire.operations import CUT, Op
 from tests.client.fake_worker import FakeWorker
 
 WAIT_S = 20
@@ -302,3 +307,47 @@ def test_the_two_clients_have_the_same_methods() -> None:
     assert {name: parameters for name, parameters in aio.items() if name not in only_aio} == {
         name: parameters for name, parameters in sync.items() if name not in only_aio
     }
+
+
+def test_a_page_that_comes_while_the_last_one_is_asked_for_is_followed_by_the_next() -> None:
+    class Prompt:
+        """A connection whose other end has answered before the sender looks."""
+
+        monitor_fd, has_news = None, False
+
+        @property
+        def fd(self) -> int:
+            raise AssertionError("nothing is to be waited for")
+
+        def __init__(self) -> None:
+            self.asked: list[Any] = []
+            self.replies: list[bytes] = []
+
+        def send(self, message: bytes) -> bool:
+            ((number, _, *arguments),) = unpack(message)[4]
+            self.asked.append(arguments[0])
+            more = CUT if len(self.asked) < 5 else False
+            self.replies.append(pack([1, 0, [[number, 7, [[[b"%d" % len(self.asked), b"", 7, 7, 1, 0]], more, 5]]]]))
+            return True
+
+        def receive(self, limit: int) -> list[bytes]:
+            replies, self.replies = self.replies, []
+            return replies
+
+        def news(self) -> list[News]:
+            return []
+
+        def close(self) -> None:
+            pass
+
+    driver = Driver(Settings(("127.0.0.1:1",), 30.0, 5.0, "test"))
+    driver._connection = prompt = cast("Any", Prompt())
+    driver._session.opened(0.0)
+    driver._session.connected(0.0)
+    driver._session.link.greeted()
+    driver._session._hello_due = False
+    call = get_prefix("k")
+    found = driver.execute(call.op, call.arguments, call.decode, 30.0)
+    assert [kv.key for kv in found.kvs] == [b"1", b"2", b"3", b"4", b"5"]
+    assert len(prompt.asked) == 5
+    driver.close()

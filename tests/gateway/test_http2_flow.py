@@ -184,3 +184,24 @@ def test_long_header_blocks_are_sent_in_pieces() -> None:
     seen = frames_in(connection.take_output())
     assert [(one.kind, one.flags, one.stream_id) for one in seen] == [(1, 1, 1), (9, 0, 1), (9, 4, 1)]
     assert max(len(one.payload) for one in seen) == 16_384
+
+
+def test_an_answer_in_parts_is_sent_as_one_as_the_window_allows() -> None:
+    connection = Connection(0.0)
+    (stream,) = opened(connection, 1, greeting=GREETING + settings_frame({4: 4}))
+    assert connection.respond_in_parts(stream, ANSWER, [b"012", b"3456", b"789"], 10, TRAILERS)
+    seen = frames_in(connection.take_output())
+    connection.receive(widened(1, 100), 0.0)
+    seen += frames_in(connection.take_output())
+    assert b"".join(one.payload for one in seen if one.kind == DATA) == b"0123456789"
+    assert (seen[0].kind, seen[-1].kind, connection.queued_bytes) == (HEADERS, HEADERS, 0)
+    assert stream.is_closed
+    assert not connection.respond_in_parts(stream, ANSWER, [b"late"], 4, TRAILERS)
+
+
+def test_an_answer_in_parts_beyond_what_may_wait_ends_its_stream() -> None:
+    connection = Connection(0.0, limits=Limits(queued_bytes=8))
+    first, second = opened(connection, 1, 3, greeting=GREETING + settings_frame({4: 0}))
+    assert connection.respond_in_parts(first, ANSWER, [b"0123", b"45"], 6, TRAILERS)
+    assert not connection.respond_in_parts(second, ANSWER, [b"0123", b"45"], 6, TRAILERS)
+    assert reset_codes(frames_in(connection.take_output())) == {3: ErrorCode.ENHANCE_YOUR_CALM}
