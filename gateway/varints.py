@@ -6,7 +6,8 @@ from typing import Final
 
 _ONE_BYTE: Final = tuple(bytes((low,)) for low in range(128))
 _TWO_BYTES: Final = tuple(bytes((number & 127 | 128, number >> 7)) for number in range(1 << 14))
-_TWO_CONTINUED: Final = tuple(bytes((number & 127 | 128, number >> 7 | 128)) for number in range(1 << 14))
+TWO_CONTINUED: Final = tuple(bytes((number & 127 | 128, number >> 7 | 128)) for number in range(1 << 14))
+"""The two bytes that a varint of three and more begins with, by its low 14 bits."""
 _UINT64: Final = (1 << 64) - 1
 
 
@@ -21,4 +22,4 @@ def varint(number: int) -> bytes:
     if 0 <= number < 1 << 14:
         return _TWO_BYTES[number]
     number &= _UINT64
-    return _TWO_CONTINUED[number & 0x3FFF] + varint(number >> 14)
+    return TWO_CONTINUED[number & 0x3FFF] + varint(number >> 14)

@@ -232,6 +232,7 @@ class Worker:
         else:
             self._loop.call_soon(self._on_requests)
         self._flush()
+        self._busy |= count > 0
         _requests_total.inc(count)
 
     def _on_subscriptions(self) -> None:
@@ -329,6 +330,7 @@ class Worker:
     def _apply(self, entries: Sequence[Any]) -> None:
         if not entries:
             return
+        self._busy = True
         begin_s = time.monotonic()
         applied = self._keeper.apply(
             entries, self._proposals.incarnation, self._answer, with_previous=self._hub.wants_previous
@@ -378,9 +380,9 @@ class Worker:
 
     def _flush(self) -> None:
         self._flush_scheduled = False
-        self._busy = True
         now_s = time.monotonic()
         if (message := self._etcd.take()) is not None:
+            self._busy = True
             self._requests.take(message, now_s)
         batches = self._batches.flush(now_s)
         if batches:

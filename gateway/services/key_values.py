@@ -6,12 +6,10 @@ from collections.abc import Iterable
 from typing import Final
 
 from oarlock.gateway.proto.kv_pb2 import KeyValue as KeyValueMessage
-from oarlock.gateway.varints import varint
+from oarlock.gateway.varints import TWO_CONTINUED, varint
 from oarlock.wire.operations import KeyValue
 
 _LOW_BITS: Final = (1 << 14) - 1
-_LOWS: Final = tuple(bytes((number & 127 | 128, number >> 7 | 128)) for number in range(1 << 14))
-"""The two bytes that a varint of three and more begins with, by its low bits."""
 
 
 def to_message(kv: KeyValue) -> KeyValueMessage:
@@ -66,7 +64,7 @@ def encoded(kvs: Iterable[KeyValue], *, field: int) -> bytes:
     tag = bytes((field << 3 | 2,))
     parts: list[bytes] = []
     add = parts.append
-    lows = _LOWS
+    lows = TWO_CONTINUED
     key_bytes = value_bytes = create_high = mod_high = size = -1
     head = key_head = value_head = behind_create = behind_mod = b""
     for kv in kvs:
