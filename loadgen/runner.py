@@ -27,8 +27,9 @@ PROGRESS_S: Final = 0.25
 """How often progress is told, and lanes that could not send try again. Four times a second costs nothing."""
 MAX_CLIENTS: Final = 1_000
 """Each is a connection with a socket of its own; more belong into more processes."""
-MAX_CONNECT_S: Final = 2.0
-"""How long an endpoint may take to greet, if requests may take longer."""
+MAX_CONNECT_S: Final = 10.0
+"""How long an endpoint may take to greet, if requests may take longer: a worker that lets go of ten thousand watches
+greets nobody for seconds."""
 GARBAGE_THRESHOLD: Final = 50_000
 """Objects between young collections under load: futures and tuples die by reference count, and few others are made."""
 
