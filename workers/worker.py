@@ -162,9 +162,12 @@ class Worker:
         self._reads.abandon_views()
         if self._start is not None:
             self._start.cancel()
+        if self._watch_port is not None:
+            self._loop.remove_reader(descriptor(self._watch_port.socket))
         for owned in (self._door, self._watch_port, self._etcd_door, self._link):
             if owned is not None:
                 owned.close()
+        self._watch_port = None  # the loop goes on until connections are closed, and has turns of ours to take
         self._keeper.close(clean=clean)
 
     async def wait_closed(self) -> None:
@@ -236,7 +239,8 @@ class Worker:
         _requests_total.inc(count)
 
     def _on_subscriptions(self) -> None:
-        assert self._watch_port is not None
+        if self._watch_port is None:
+            return
         if self._watch_port.drain(self._keeper.meta.revision, is_learner=self._keeper.is_learner):
             self._loop.call_soon(self._on_subscriptions)
         self._schedule_flush()
