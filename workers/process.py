@@ -30,7 +30,6 @@ from oarlock.workers.etcd_door import MESSAGE_OVERHEAD_BYTES, DoorSettings, Etcd
 from oarlock.workers.etcd_metrics import EtcdMetrics
 from oarlock.workers.grpc_counts import GrpcCounts
 from oarlock.workers.native_door import NativeDoor
-from oarlock.workers.operation_counts import OPERATIONS
 from oarlock.workers.quota import Quota
 from oarlock.workers.replica_keeper import ReplicaKeeper
 from oarlock.workers.requests import Requests
@@ -182,21 +181,14 @@ def _etcd_door(
 
 async def _every_second(worker: Worker, keeper: ReplicaKeeper, etcd_metrics: EtcdMetrics) -> None:
     """What is due now and then, and the garbage: collected when it disturbs least, since nothing else collects it."""
-    done = -1
     for second in itertools.count(1):
         await asyncio.sleep(process.ALIVE_INTERVAL_S)
         process.notify_alive(alarms=worker.alarms)
         worker.every_second(time.monotonic())
         etcd_metrics.every_second()
-        done, done_before = _operations(), done
-        keeper.let_go(is_idle=done == done_before)
-        gc.collect(_oldest_generation(second, worker.was_busy))
-
-
-def _operations() -> int:
-    """How many there were since the start."""
-    counts = OPERATIONS
-    return counts.ranges + counts.puts + counts.deletes + counts.read_txns + counts.written_txns
+        is_busy = worker.was_busy
+        keeper.let_go(is_idle=not is_busy)
+        gc.collect(_oldest_generation(second, is_busy))
 
 
 def _oldest_generation(second: int, is_busy: bool) -> int:
