@@ -38,6 +38,7 @@ from oarlock.storage import snapshots
 from oarlock.storage.log import Log
 from oarlock.storage.snapshots import SnapshotMetadata
 from oarlock.wire import process
+from oarlock.wire.commit_word import ASK, CommitWord
 from oarlock.wire.ledger import ProposalLedger
 from oarlock.wire.members import Attributes, Members, initial_to_value
 
@@ -55,9 +56,11 @@ class Assembly(NamedTuple):
     port: WorkerPort
     peers: Peers
     exchange: SnapshotExchange
+    commit_word: CommitWord
 
     def close(self, timeout_s: float) -> None:
         """Writes what was handed to the writer, for at most ``timeout_s``, and ends threads and sockets."""
+        self.commit_word.publish(ASK)
         self.exchange.close()
         self.writer.close(timeout_s)
         self.peers.close()
@@ -102,6 +105,7 @@ def assemble(
     entry_log: Log,
     newest: SnapshotMetadata | None,
     context: zmq.Context[zmq.Socket[bytes]],
+    commit_word: CommitWord,
 ) -> Assembly:
     """Makes a coordinator that is ready to run.
 
@@ -111,6 +115,7 @@ def assemble(
         entry_log: the open log.
         newest: what the newest usable snapshot is of, None where there is none.
         context: for its sockets; the caller ends it after ``Assembly.close``.
+        commit_word: shared with the workers.
 
     Raises:
         OarlockError: an address cannot be bound, or log and snapshot do not fit together.
@@ -158,6 +163,7 @@ def assemble(
         core.standing,
         Leaving(),
         doors.metrics,
+        commit_word,
         tick_s=settings["heartbeat_interval_ms"] / 1000 / TICKS_A_HEARTBEAT,
         election_s=settings["election_timeout_ms"] / 1000,
         on_state=_tell_supervisor,
@@ -166,7 +172,7 @@ def assemble(
     following.membership_changed(core.raft.membership, changes)
     if core.raft.membership.voters == (identity.member_id,):
         core.raft.campaign()  # nobody else could: no reason to wait for an election time-out
-    return Assembly(coordinator, doors.writer, doors.port, doors.peers, exchange)
+    return Assembly(coordinator, doors.writer, doors.port, doors.peers, exchange, commit_word)
 
 
 def _core(

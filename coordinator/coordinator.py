@@ -33,6 +33,7 @@ from oarlock.coordinator.worker_port import WorkerPort
 from oarlock.coordinator.worker_requests import LAST, WorkerRequests
 from oarlock.storage.log import Log
 from oarlock.wire import metrics
+from oarlock.wire.commit_word import CommitWord
 from oarlock.wire.entries import Entry
 from oarlock.wire.errors import OarlockError
 from oarlock.wire.internal import PUBLISH_INTERVAL_S, Internal
@@ -72,6 +73,7 @@ class Coordinator:
         standing: this member's; kept here.
         leaving: hands leadership over at a stop.
         member_metrics: what etcd's dashboards show of a member.
+        commit_word: tells workers the commit index while this member is alone.
         tick_s: the length of a Raft tick in seconds.
         election_s: an election time-out in seconds.
         on_state: told whether a leader is known, and whether the replicas are corrupt, whenever the former changes, and
@@ -99,6 +101,7 @@ class Coordinator:
         standing: Standing,
         leaving: Leaving,
         member_metrics: MemberMetrics,
+        commit_word: CommitWord,
         *,
         tick_s: float,
         election_s: float,
@@ -123,6 +126,7 @@ class Coordinator:
         self._standing = standing
         self._leaving = leaving
         self._member_metrics = member_metrics
+        self._commit_word = commit_word
         self._tick_s = tick_s
         self._election_s = election_s
         self._on_state = on_state
@@ -275,6 +279,8 @@ class Coordinator:
 
     def _carry_out(self, now_s: float) -> None:
         while (ready := self._raft.ready()) is not None:
+            # First of all: whoever hears of a commit, or may commit without us, hears it from what follows.
+            self._commit_word.publish(self._raft.lone_commit_index)
             if ready.snapshot is not None:
                 self._begin_from_snapshot(ready)
             if self._raft.membership is not self._following.membership:

@@ -18,7 +18,7 @@ from oarlock.storage.disk import RealDisk
 from oarlock.storage.log import Identity, Log, has_log
 from oarlock.storage.log.verification import Verification
 from oarlock.storage.snapshots import SnapshotMetadata
-from oarlock.wire import logs, process
+from oarlock.wire import commit_word, logs, process
 from oarlock.wire.errors import ConfigurationError, DamageError, OarlockError
 from oarlock.wire.internal import make_run_directory
 
@@ -50,6 +50,8 @@ def run(settings: dict[str, Any]) -> None:
     Raises:
         OarlockError: data that cannot be used, a log that cannot be written, or a cluster that this is no member of.
     """
+    word = commit_word.inherited(writable=True)
+    word.publish(commit_word.ASK)  # what the process before has left there
     data_dir = Path(settings["data_dir"])
     make_run_directory(data_dir)
     begin_s = time.monotonic()
@@ -60,7 +62,7 @@ def run(settings: dict[str, Any]) -> None:
     entry_log = _open_log(log_directory, disk, identity.of_log)
     newest = _newest_snapshot(data_dir / "snapshots", identity.of_log)
     _join(entry_log, newest, data_dir / "snapshots", alone=list(identity.initial) == [identity.member_id])
-    parts = assemble(settings, identity, entry_log, newest, context)
+    parts = assemble(settings, identity, entry_log, newest, context, word)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: parts.coordinator.stop())
     log.info(

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 from oarlock.host.settings import Settings
-from oarlock.wire import process
+from oarlock.wire import commit_word, process
 
 _NOT_INHERITED: Final = frozenset({"NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID", "LISTEN_FDS", "LISTEN_PID"})
 """What systemd tells the supervisor alone."""
@@ -54,12 +54,14 @@ class Surroundings(NamedTuple):
     """What all children of a server share.
 
     ``descriptors`` are inherited by every child: the data directory's lock, which thereby stays taken until the last
-    of them is gone, whatever became of the supervisor.
+    of them is gone, whatever became of the supervisor. So is ``commit_word``, the memory of
+    ``oarlock.wire.commit_word``, where there is one.
     """
 
     settings: Settings
     metrics: Path
     descriptors: Sequence[int] = ()
+    commit_word: int | None = None
 
 
 class Child:
@@ -130,13 +132,18 @@ def spawn(program: Program, surroundings: Surroundings, *, rebuild: bool = False
                 program.arguments,
                 env=_environment(program, surroundings, theirs.fileno(), rebuild),
                 stdin=subprocess.DEVNULL,
-                pass_fds=(theirs.fileno(), *surroundings.descriptors),
+                pass_fds=(theirs.fileno(), *_inherited(surroundings)),
                 start_new_session=True,
             )
         except BaseException:
             ours.close()
             raise
     return Child(popen, ours)
+
+
+def _inherited(surroundings: Surroundings) -> Sequence[int]:
+    word = surroundings.commit_word
+    return surroundings.descriptors if word is None else (*surroundings.descriptors, word)
 
 
 def _environment(program: Program, surroundings: Surroundings, parent_fd: int, rebuild: bool) -> dict[str, str]:
@@ -147,6 +154,7 @@ def _environment(program: Program, surroundings: Surroundings, parent_fd: int, r
     environment[process.PARENT_PID] = str(os.getpid())
     environment[process.REBUILD_REPLICA] = "1" if rebuild and program.is_worker else "0"
     environment[process.METRICS_DIRECTORY] = str(surroundings.metrics)
+    environment[commit_word.COMMIT_WORD_FD] = "" if surroundings.commit_word is None else str(surroundings.commit_word)
     if program.worker_number is not None:
         environment[process.WORKER_NUMBER] = str(program.worker_number)
     return environment

@@ -23,7 +23,7 @@ from oarlock.host.notify import Notifier
 from oarlock.host.settings import Settings
 from oarlock.host.spawn import Program, Surroundings, programs
 from oarlock.host.watchdog import CHECK_INTERVAL_S
-from oarlock.wire import logs
+from oarlock.wire import commit_word, logs
 from oarlock.wire.errors import ConfigurationError
 from oarlock.wire.process import EXIT_FATAL
 from oarlock.wire.taken_ports import refuse_if_taken
@@ -55,6 +55,7 @@ def run(settings: Settings, children: Sequence[Program] | None = None) -> int:
     """
     logs.configure("supervisor", level=settings.log_level, format=settings.log_format)
     directory = data_directory.claim(Path(settings.data_dir))
+    word = commit_word.create()
     try:
         if children is None:
             _refuse_taken_ports(settings)
@@ -62,10 +63,12 @@ def run(settings: Settings, children: Sequence[Program] | None = None) -> int:
             from oarlock.host import join  # with the client: only who joins pays
 
             settings = join.prepare(settings)
-        surroundings = Surroundings(settings, directory.metrics, (directory.lock.fileno(),))
+        surroundings = Surroundings(settings, directory.metrics, (directory.lock.fileno(),), word)
         notifier = Notifier.from_environment(os.environ)
         return asyncio.run(_serve(surroundings, children or programs(settings), notifier))
     finally:
+        if word is not None:
+            os.close(word)
         directory.lock.release()
 
 

@@ -18,7 +18,7 @@ import uvloop
 import zmq
 
 from oarlock.gateway.http2.keepalive import KeepalivePolicy
-from oarlock.wire import logs, process
+from oarlock.wire import commit_word, logs, process
 from oarlock.wire.errors import ConfigurationError, CorruptError, DamageError, OarlockError
 from oarlock.wire.frames import TOKEN_BYTES
 from oarlock.wire.operations import PROTOCOL_VERSION
@@ -99,6 +99,7 @@ async def _run(number: int, settings: dict[str, Any]) -> None:
         loop,
         keeper,
         CoordinatorLink(loop, data_dir),
+        commit_word.inherited(writable=False),
         hub,
         _new_id,
         functools.partial(

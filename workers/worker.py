@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from oarlock.wire import metrics
+from oarlock.wire.commit_word import ASK, CommitWord
 from oarlock.wire.errors import CorruptError, DamageError, LeaderChangedError, NoLeaderError, TimeoutError
 from oarlock.wire.frames import pack_error
 from oarlock.wire.internal import Internal
@@ -72,6 +73,7 @@ class Worker:
         loop: the event loop that runs it.
         keeper: owns the replica.
         link: to the coordinator.
+        commit_word: what it tells of commits while its member is alone.
         new_id: draws a random positive 63-bit id.
         make_requests: makes what sorts requests.
         open_doors: makes the native door, the watch port, and etcd's door if there is one, of what etcd's services ask
@@ -88,6 +90,7 @@ class Worker:
         loop: asyncio.AbstractEventLoop,
         keeper: ReplicaKeeper,
         link: CoordinatorLink,
+        commit_word: CommitWord,
         hub: WatchHub,
         new_id: Callable[[], int],
         make_requests: Callable[..., Requests],
@@ -100,6 +103,7 @@ class Worker:
         self._loop = loop
         self._keeper = keeper
         self._link = link
+        self._commit_word = commit_word
         self._hub = hub
         self._open_doors = open_doors
         self._on_ready = on_ready
@@ -270,7 +274,10 @@ class Worker:
         if message[2] < 0:
             self._rounds.failed(message[1], time.monotonic())
             return
-        for read in self._rounds.answered(message[1], message[2], self._keeper.meta.applied_index):
+        self._confirm(message[1], message[2])
+
+    def _confirm(self, number: int, index: int) -> None:
+        for read in self._rounds.answered(number, index, self._keeper.meta.applied_index):
             self._reads.start(read)
 
     def _on_fetched(self, message: list[Any]) -> None:
@@ -391,9 +398,7 @@ class Worker:
         batches = self._batches.flush(now_s)
         if batches:
             self._link.propose(self._proposals.incarnation, batches)
-        number = self._rounds.question(now_s)
-        if number is not None:
-            self._link.ask_read_index(number)
+        self._ask_read_index(now_s)
         self._questions.flush()
         if self._stream.is_behind and self._coordinator:
             first_index = self._stream.fetch_due(now_s)
@@ -404,6 +409,17 @@ class Worker:
             self._flush_doors(self._keeper.meta.position)
         if self._watch_port is not None and self._watch_port.has_more():
             self._loop.call_soon(self._on_subscriptions)
+
+    def _ask_read_index(self, now_s: float) -> None:
+        """Gets the reads that wait an index, where it is time to: looks it up, or else asks for it."""
+        number = self._rounds.question(now_s)
+        if number is None:
+            return
+        index = self._commit_word.look() if self._greeted else ASK
+        if index == ASK:
+            self._link.ask_read_index(number)
+        else:
+            self._confirm(number, index)
 
     def _flush_doors(self, position: int) -> None:
         assert self._door is not None

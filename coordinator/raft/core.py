@@ -318,6 +318,12 @@ class Raft:
         return self._state.log.commit
 
     @property
+    def lone_commit_index(self) -> int:
+        """The index of every linearizable read for as long as nothing changes here, where this member is alone; else
+        0. See :func:`oarlock.coordinator.raft.reading.lone_commit_index`."""
+        return reading.lone_commit_index(self._state)
+
+    @property
     def status(self) -> Status:
         """A picture of the present state, for people, metrics and tests."""
         return status_of(self._state)

@@ -49,6 +49,14 @@ def on_read_response(state: RaftState, message: ReadResponse) -> None:
         state.reads_confirmed.append(ConfirmedRead(message.context, message.index))
 
 
+def lone_commit_index(state: RaftState) -> int:
+    """The commit index, where this member alone decides what is committed and tells of it: then nobody needs to
+    confirm it for a read. Else 0."""
+    alone = state.is_leader and state.membership.current.everyone == (state.member_id,)
+    known = state.has_committed_in_term and state.membership.last_change <= state.log.commit
+    return state.log.commit if alone and known else 0
+
+
 def answer_reads(state: RaftState) -> None:
     """Answers what a quorum of voters has confirmed."""
     if not len(state.reads):
