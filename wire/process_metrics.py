@@ -35,10 +35,16 @@ class ProcessMetrics:
         _resident_bytes.set(resident_pages * _PAGE_BYTES)
         _virtual_bytes.set(virtual_pages * _PAGE_BYTES)
         self._cpu.reach(time.process_time())
-        descriptors, limit = len(os.listdir("/proc/self/fd")), resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+        descriptors, limit = _descriptors(), resource.getrlimit(resource.RLIMIT_NOFILE)[0]
         for used, most in ((_open_descriptors, _most_descriptors), (_used_descriptors, _descriptor_limit)):
             used.set(descriptors)
             most.set(limit)
+
+
+def _descriptors() -> int:
+    """How many are open. Linux tells the number as the folder's size since 6.2, and 0 before; to list ten thousand
+    of them takes several ms."""
+    return os.stat("/proc/self/fd").st_size or len(os.listdir("/proc/self/fd"))
 
 
 def _started_after_boot_s() -> float:
