@@ -50,7 +50,7 @@ class EtcdBackend:
         self._requests: list[Any] = []
         self.raft_term = 0
         self.has_leader = False
-        self._header_identity: tuple[int, int] | None = None
+        self._header_identity = (0, 0)
         self._header_term = 0
         self._header_begin = self._header_end = self._header = b""
         self._header_revision = -1
@@ -85,7 +85,7 @@ class EtcdBackend:
     def header_field(self, revision: int) -> bytes:
         """Field 1 of a response, serialized: a whole ResponseHeader."""
         identity, raft_term = self._keeper.identity, self.raft_term
-        if identity is not self._header_identity or raft_term != self._header_term:
+        if identity != self._header_identity or raft_term != self._header_term:
             self._header_identity, self._header_term = identity, raft_term
             self._header_begin = b"\x08" + varint(identity[0]) + b"\x10" + varint(identity[1])
             self._header_end = b"\x20" + varint(raft_term) if raft_term else b""
@@ -130,14 +130,19 @@ class EtcdBackend:
         """Whether nobody waits for an answer."""
         return not self._waiting
 
+    @property
+    def has_requests(self) -> bool:
+        """Whether ``take`` has something to give."""
+        return bool(self._requests)
+
     def take(self) -> Message | None:
-        """What was submitted since the last time, as one message."""
+        """What was submitted since the last time, as one message; what does not fit in one is left for another turn."""
         if not self._requests:
             return None
-        requests = self._requests[:MAX_REQUESTS_A_MESSAGE]
-        del self._requests[:MAX_REQUESTS_A_MESSAGE]
-        if self._requests:
-            self._wake()
+        requests, self._requests = self._requests, []
+        if len(requests) > MAX_REQUESTS_A_MESSAGE:
+            self._requests = requests[MAX_REQUESTS_A_MESSAGE:]
+            del requests[MAX_REQUESTS_A_MESSAGE:]
         return Message(self, 0, 0, 0, self._timeout_ms, requests)
 
     def answer(self, item: Any) -> None:

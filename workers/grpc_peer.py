@@ -193,12 +193,13 @@ class GrpcPeer(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Takes what came."""
-        events = self.connection.receive(bytes(data), time.monotonic())
+        events = self.connection.receive(data, time.monotonic())
         if events:
             self._handle(events)
         elif not self.is_dirty:
             self.flush()
-        self._arm()
+        if self._timer is None or self.connection.has_deadlines:
+            self._arm()
 
     def pause_writing(self) -> None:
         """The client does not read fast enough."""

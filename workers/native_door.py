@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Callable, Sequence
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 from oarlock.wire.errors import OarlockError, ProtocolError
 from oarlock.wire.frames import pack, pack_error, unpack
@@ -34,15 +34,21 @@ MAX_CONNECTIONS: Final = 20_000
 """Connections of one worker; more are closed at once, and their clients try again, perhaps at another."""
 
 
-class Message(NamedTuple):
+class Message:
     """What a client sent in one frame, its shape checked, its requests not."""
 
-    connection: Caller
-    client_id: int
-    floor: int
-    since: int
-    timeout_ms: int
-    requests: list[Any]
+    # No NamedTuple: those are made by the interpreter, also where the rest is compiled.
+    __slots__ = ("client_id", "connection", "floor", "requests", "since", "timeout_ms")
+
+    def __init__(
+        self, connection: Caller, client_id: int, floor: int, since: int, timeout_ms: int, requests: list[Any]
+    ) -> None:
+        self.connection = connection
+        self.client_id = client_id
+        self.floor = floor
+        self.since = since
+        self.timeout_ms = timeout_ms
+        self.requests = requests
 
 
 class NativeDoor:

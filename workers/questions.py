@@ -88,6 +88,8 @@ class Questions:
 
     def flush(self) -> None:
         """Sends what was asked since the last time."""
+        if not self._keep_alives and not self._times:
+            return
         for waiting, ask in ((self._keep_alives, self._link.keep_alive), (self._times, self._link.time_to_live)):
             if waiting:
                 self._number += 1

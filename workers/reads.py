@@ -43,12 +43,16 @@ class Caller(Protocol):
         """Takes a reply item that may be long: about ``size_bytes``."""
 
 
-class Read(NamedTuple):
+class Read:
     """A read on its way."""
 
-    caller: Caller
-    request: list[Any]
-    deadline_s: float
+    # No NamedTuple: those are made by the interpreter, also where the rest is compiled.
+    __slots__ = ("caller", "deadline_s", "request")
+
+    def __init__(self, caller: Caller, request: list[Any], deadline_s: float) -> None:
+        self.caller = caller
+        self.request = request
+        self.deadline_s = deadline_s
 
 
 class _Running(NamedTuple):

@@ -188,6 +188,7 @@ class Worker:
     # What arrives
 
     def _on_message(self, message: list[Any]) -> None:
+        self._flush_scheduled = True  # the link calls it behind its messages
         kind = message[0]
         if kind == Internal.COMMITTED:
             _, coordinator, self._term, leader, commit_index, entries = message
@@ -390,7 +391,7 @@ class Worker:
             self._loop.call_soon(self._flush)
 
     def _flush(self) -> None:
-        self._flush_scheduled = False
+        self._flush_scheduled = True  # what is answered from here on leaves at the end of this
         now_s = time.monotonic()
         if (message := self._etcd.take()) is not None:
             self._busy = True
@@ -405,6 +406,9 @@ class Worker:
             if first_index is not None:
                 self._link.fetch(first_index)
         self._reads.end_turn()
+        self._flush_scheduled = False
+        if self._etcd.has_requests:
+            self._schedule_flush()
         if self._door is not None:
             self._flush_doors(self._keeper.meta.position)
         if self._watch_port is not None and self._watch_port.has_more():

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 from oarlock.wire.entries import EntryKind
 from oarlock.wire.errors import TimeoutError
@@ -20,14 +20,17 @@ MAX_BATCH_BYTES: Final = 4 * 1024 * 1024
 """Keys and values in one entry, about: far below the longest frame, and what a slow disk takes at once."""
 
 
-class Source(NamedTuple):
+class Source:
     """What the writes of one message have in common (see ``oarlock.wire.frames``)."""
 
-    caller: Caller
-    client_id: int
-    floor: int
-    since: int
-    deadline_s: float
+    __slots__ = ("caller", "client_id", "deadline_s", "floor", "since")
+
+    def __init__(self, caller: Caller, client_id: int, floor: int, since: int, deadline_s: float) -> None:
+        self.caller = caller
+        self.client_id = client_id
+        self.floor = floor
+        self.since = since
+        self.deadline_s = deadline_s
 
 
 class _Forming:

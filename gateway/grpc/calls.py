@@ -42,12 +42,15 @@ class Call:
         return self.request.method
 
 
-@dataclass(slots=True)
 class RequestReceived:
     """A call of a method that takes one message is complete."""
 
-    call: Call
-    message: bytes
+    # Made for every call, and so no dataclass: those are not compiled whole.
+    __slots__ = ("call", "message")
+
+    def __init__(self, call: Call, message: bytes) -> None:
+        self.call = call
+        self.message = message
 
 
 @dataclass(slots=True)

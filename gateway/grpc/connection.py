@@ -39,7 +39,7 @@ from oarlock.gateway.grpc.status import (
 from oarlock.gateway.http2 import events as http2
 from oarlock.gateway.http2.connection import Connection
 from oarlock.gateway.http2.faults import MisuseError
-from oarlock.gateway.http2.frames import ErrorCode
+from oarlock.gateway.http2.frames import ErrorCode, read_u32
 from oarlock.gateway.http2.keepalive import KeepalivePolicy
 from oarlock.gateway.http2.limits import DEFAULT_LIMITS, Limits
 from oarlock.gateway.http2.streams import Stream
@@ -124,6 +124,11 @@ class GrpcConnection:
         if wake_at_s is None or (deadline_s is not None and deadline_s < wake_at_s):
             return deadline_s
         return wake_at_s
+
+    @property
+    def has_deadlines(self) -> bool:
+        """Whether calls may have to end before anything else is due: what comes can bring ``wake_at_s`` forward."""
+        return self._deadlines.next_s is not None
 
     def receive(self, data: bytes, now_s: float) -> list[Event]:
         """What ``data``, read from the transport at ``now_s``, means; never raises for it."""
@@ -411,4 +416,4 @@ class GrpcConnection:
 def _is_one_plain_message(data: bytes, limit_bytes: int) -> bool:
     """Whether a frame's data is just one message, uncompressed: what a unary call nearly always is."""
     size = len(data) - PREFIX_BYTES
-    return 0 <= size <= limit_bytes and not data[0] and int.from_bytes(data[1:PREFIX_BYTES], "big") == size
+    return 0 <= size <= limit_bytes and not data[0] and not data[1] & 0x80 and read_u32(data, 1) == size

@@ -111,7 +111,8 @@ class Connection:
         self._keepalive.heard(now_s)
         receiver = self._receiver
         try:
-            receiver.take(self._reader.frames(data), now_s)
+            self._reader.feed(data)
+            receiver.take(self._reader, now_s)
         except ConnectionFault as fault:
             self._fail(fault.code, fault.reason)
         self._sender.pump()

@@ -8,13 +8,16 @@ from oarlock.gateway.http2.headers import Headers
 from oarlock.gateway.http2.streams import Stream
 
 
-@dataclass(slots=True)
 class HeadersReceived:
     """A peer opened ``stream``; ``ended`` if there is no body."""
 
-    stream: Stream
-    headers: Headers
-    ended: bool
+    # Made for every call, and so no dataclass: those are not compiled whole.
+    __slots__ = ("ended", "headers", "stream")
+
+    def __init__(self, stream: Stream, headers: Headers, ended: bool) -> None:
+        self.stream = stream
+        self.headers = headers
+        self.ended = ended
 
 
 @dataclass(slots=True)
@@ -26,14 +29,16 @@ class DataReceived:
     ended: bool
 
 
-@dataclass(slots=True)
 class WholeRequest:
     """A peer opened ``stream``, and the frame behind the headers had all of the body: both of the above in one, since
     nearly every call is like this."""
 
-    stream: Stream
-    headers: Headers
-    data: bytes
+    __slots__ = ("data", "headers", "stream")
+
+    def __init__(self, stream: Stream, headers: Headers, data: bytes) -> None:
+        self.stream = stream
+        self.headers = headers
+        self.data = data
 
 
 @dataclass(slots=True)

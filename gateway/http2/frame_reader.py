@@ -6,7 +6,6 @@ step is remembered, so a peer that sends byte by byte does not make us look at t
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Final
 
 from oarlock.gateway.http2.faults import ConnectionFault
@@ -15,35 +14,50 @@ from oarlock.gateway.http2.frames import (
     CONTINUATION,
     END_HEADERS,
     END_STREAM,
-    FRAME_HEADER,
     FRAME_HEADER_BYTES,
     HEADERS,
     PADDED,
     PREFACE,
     PRIORITIZED,
     SETTINGS,
-    STREAM_MASK,
     ErrorCode,
     read_u32,
 )
 from oarlock.gateway.http2.limits import Limits
 
-Frame = tuple[int, int, int, bytes]
-"""Kind, flags, stream id, payload. Of HEADERS, the payload is the whole header block, and END_STREAM the only flag left
-to look at. A plain tuple, since two are made for every call."""
-
 
 class FrameReader:
-    """Reads one connection from its first byte on.
+    """Reads one connection from its first byte on: a cursor over what was fed to it.
 
-    Invariants: what is kept is shorter than ``_needed``, which is at most one frame of `Limits.frame_bytes`; the block
-    under way has at most `Limits.header_block_bytes`.
+    Invariants: between two feeds, what is kept is shorter than ``_needed``, which is at most one frame of
+    `Limits.frame_bytes`; the block under way has at most `Limits.header_block_bytes`.
+
+    Attributes:
+        kind, flags, stream_id, payload: of the frame that `advance` has reached. Of HEADERS, the payload is the whole
+            header block, and END_STREAM the only flag left to look at.
     """
 
-    __slots__ = ("_block", "_block_flags", "_block_stream", "_continuations", "_kept", "_limits", "_needed", "_stage")
+    __slots__ = (
+        "_block",
+        "_block_flags",
+        "_block_stream",
+        "_continuations",
+        "_data",
+        "_kept",
+        "_limits",
+        "_needed",
+        "_position",
+        "_stage",
+        "flags",
+        "kind",
+        "payload",
+        "stream_id",
+    )
 
     def __init__(self, limits: Limits) -> None:
         self._limits = limits
+        self._data = b""
+        self._position = 0
         self._kept = bytearray()
         self._needed = 1
         self._stage = _PREFACE
@@ -51,17 +65,20 @@ class FrameReader:
         self._block_stream = 0
         self._block_flags = 0
         self._continuations = 0
+        self.kind = self.flags = self.stream_id = 0
+        self.payload = b""
 
     @property
     def has_started(self) -> bool:
         """Whether the preface and the first SETTINGS have arrived."""
         return self._stage == _FRAMES
 
-    def frames(self, data: bytes) -> Iterator[Frame]:
-        """The frames that ``data`` completes, in order. To be read to its end, or the connection given up.
+    def feed(self, data: bytes) -> None:
+        """Takes bytes of the connection; `advance` is then to be called until it says that there is no more, or the
+        connection given up.
 
         Raises:
-            ConnectionFault: the bytes are not HTTP/2, or a frame breaks a rule of framing.
+            ConnectionFault: the connection does not begin as HTTP/2.
         """
         if self._kept:
             self._kept += data
@@ -69,32 +86,47 @@ class FrameReader:
                 return
             data = bytes(self._kept)
             self._kept.clear()
-        position, end = 0, len(data)
-        if self._stage == _PREFACE:
-            position = self._preface(data)
-        self._needed = FRAME_HEADER_BYTES
-        frame_bytes, header_at = self._limits.frame_bytes, FRAME_HEADER.unpack_from
-        while end - position >= FRAME_HEADER_BYTES:
-            high, low, kind, flags, stream_id = header_at(data, position)
-            size = high << 16 | low
-            stream_id &= STREAM_MASK
-            if size > frame_bytes or self._stage != _FRAMES or self._block is not None:
+        self._data = data
+        self._position = self._preface(data) if self._stage == _PREFACE else 0
+
+    def advance(self) -> bool:
+        """Goes on to the next frame; False if there is none that has come completely.
+
+        Raises:
+            ConnectionFault: a frame breaks a rule of framing.
+        """
+        data = self._data
+        while True:
+            position = self._position
+            left = len(data) - position - FRAME_HEADER_BYTES
+            if left < 0:
+                return self._keep(FRAME_HEADER_BYTES)
+            size = data[position] << 16 | data[position + 1] << 8 | data[position + 2]
+            kind, flags, stream_id = data[position + 3], data[position + 4], read_u32(data, position + 5)
+            if size > self._limits.frame_bytes or self._stage != _FRAMES or self._block is not None:
                 self._judge(size, kind, flags, stream_id)
+            if left < size:
+                return self._keep(FRAME_HEADER_BYTES + size)
             start = position + FRAME_HEADER_BYTES
-            if end - start < size:
-                self._needed = FRAME_HEADER_BYTES + size
-                break
-            position = start + size
+            self._position = start + size
             self._stage = _FRAMES
+            payload = data[start : start + size]
             if kind != HEADERS and kind != CONTINUATION:
-                yield kind, flags, stream_id, data[start:position]
-            elif kind == HEADERS and flags & _BLOCK_FLAGS == END_HEADERS:  # as nearly all of them come
-                yield HEADERS, flags & END_STREAM, stream_id, data[start:position]
-            else:
-                whole = self._fragment(kind, flags, stream_id, data[start:position])
-                if whole is not None:
-                    yield whole
-        self._kept += data[position:]
+                self.kind, self.flags, self.stream_id, self.payload = kind, flags, stream_id, payload
+                return True
+            if kind == HEADERS and flags & _BLOCK_FLAGS == END_HEADERS:  # as nearly all of them come
+                self.kind, self.flags, self.stream_id, self.payload = kind, flags & END_STREAM, stream_id, payload
+                return True
+            if self._fragment(kind, flags, stream_id, payload):
+                return True
+
+    def _keep(self, needed: int) -> bool:
+        """What is left is less than the ``needed`` bytes: it waits for more."""
+        if self._position < len(self._data):
+            self._kept += self._data[self._position :]
+        self._needed = needed
+        self._data, self._position = b"", 0
+        return False
 
     def _preface(self, data: bytes) -> int:
         """The position after the preface, or the end of ``data`` while it may still become one."""
@@ -120,23 +152,25 @@ class FrameReader:
                 f"a frame of type {kind} on stream {stream_id} inside the header block of stream {self._block_stream}",
             )
 
-    def _fragment(self, kind: int, flags: int, stream_id: int, payload: bytes) -> Frame | None:
-        """HEADERS or CONTINUATION; the whole block as one HEADERS frame once it is complete."""
+    def _fragment(self, kind: int, flags: int, stream_id: int, payload: bytes) -> bool:
+        """HEADERS or CONTINUATION; True once the block is whole, and the cursor at it as one HEADERS frame."""
         if kind == HEADERS:
             if flags & (PADDED | PRIORITIZED):
                 payload = _without_priority(flags, stream_id, _without_padding(flags, payload))
             if flags & END_HEADERS:
-                return HEADERS, flags & END_STREAM, stream_id, payload
+                self.kind, self.flags, self.stream_id, self.payload = HEADERS, flags & END_STREAM, stream_id, payload
+                return True
             self._block, self._continuations = bytearray(), 0
             self._block_stream, self._block_flags = stream_id, flags & END_STREAM
         elif self._block is None:
             raise ConnectionFault(ErrorCode.PROTOCOL_ERROR, f"CONTINUATION on stream {stream_id} without HEADERS")
         self._extend(payload)
         if not flags & END_HEADERS:
-            return None
+            return False
         assert self._block is not None
-        block, self._block = bytes(self._block), None
-        return HEADERS, self._block_flags, stream_id, block
+        self.kind, self.flags, self.stream_id, self.payload = HEADERS, self._block_flags, stream_id, bytes(self._block)
+        self._block = None
+        return True
 
     def _extend(self, payload: bytes) -> None:
         assert self._block is not None

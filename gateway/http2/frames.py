@@ -77,6 +77,7 @@ class Setting(IntEnum):
     MAX_HEADER_LIST_SIZE = 0x6
 
 
+_PING_ANSWER: Final = FRAME_HEADER.pack(0, 8, PING, ACK, 0)
 _SETTING: Final = Struct("!HI")
 _U32: Final = Struct("!I")
 _TWO_U32: Final = Struct("!II")
@@ -120,9 +121,14 @@ def goaway_frame(last_stream_id: int, code: int, debug: bytes = b"") -> bytes:
     return frame(GOAWAY, 0, 0, _TWO_U32.pack(last_stream_id, code) + debug)
 
 
-def read_u32(payload: bytes) -> int:
-    """The first four bytes as a number, without the reserved bit."""
-    return int.from_bytes(payload[:4], "big") & STREAM_MASK
+def read_u32(data: bytes, at: int = 0) -> int:
+    """The four bytes at ``at``, which must be there, as a number without its reserved bit."""
+    return (data[at] & 0x7F) << 24 | data[at + 1] << 16 | data[at + 2] << 8 | data[at + 3]
+
+
+def ping_answer(payload: bytes) -> bytes:
+    """PING that acknowledges one with ``payload``, of eight bytes."""
+    return _PING_ANSWER + payload
 
 
 def looks_like_http2(head: bytes) -> bool | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import Final
 
 from oarlock.gateway.http2.events import (
@@ -15,7 +15,7 @@ from oarlock.gateway.http2.events import (
     WholeRequest,
 )
 from oarlock.gateway.http2.faults import ConnectionFault, StreamFault
-from oarlock.gateway.http2.frame_reader import Frame, unpad
+from oarlock.gateway.http2.frame_reader import FrameReader, unpad
 from oarlock.gateway.http2.frames import (
     ACK,
     DATA,
@@ -24,12 +24,12 @@ from oarlock.gateway.http2.frames import (
     MAX_STREAM_ID,
     MAX_WINDOW,
     PADDED,
-    PING,
     SETTINGS,
     ErrorCode,
     Setting,
     frame,
     parse_settings,
+    ping_answer,
     read_u32,
     window_update_frame,
 )
@@ -87,15 +87,16 @@ class Receiver:
         self.drain_acknowledged = False
         self.peer_going_away = False
 
-    def take(self, frames: Iterable[Frame], now_s: float) -> None:
-        """Frames that arrived at ``now_s`` (monotonic, seconds).
+    def take(self, frames: FrameReader, now_s: float) -> None:
+        """All ``frames`` that arrived at ``now_s`` (monotonic, seconds).
 
         Raises:
             ConnectionFault: the connection cannot go on.
         """
         self._now_s = now_s
         sender, control_bytes = self._sender, self._limits.control_bytes
-        for kind, flags, stream_id, payload in frames:
+        while frames.advance():
+            kind, flags, stream_id, payload = frames.kind, frames.flags, frames.stream_id, frames.payload
             try:
                 if kind == DATA:
                     self._data(flags, stream_id, payload)
@@ -305,7 +306,7 @@ class Receiver:
         # bound them.
         if too_many or not (answered or self._pings.take(self._now_s)):
             raise ConnectionFault(ErrorCode.ENHANCE_YOUR_CALM, "too_many_pings")
-        self._sender.write_patiently(frame(PING, ACK, 0, payload))
+        self._sender.write_patiently(ping_answer(payload))
 
     def _goaway(self, flags: int, stream_id: int, payload: bytes) -> None:
         if stream_id:

@@ -91,10 +91,11 @@ def test_requests_are_taken_and_answered_in_one_frame() -> None:
             client = await door.client()
             client.ask()
             await until(lambda: door.taken)
-            ((connection, *envelope),) = door.taken
-            assert envelope == [1, 1, 0, 1000, REQUEST]
-            connection.answer([1, 5, None])
-            connection.answer([2, 5, None])
+            (message,) = door.taken
+            assert (message.client_id, message.floor, message.since, message.timeout_ms) == (1, 1, 0, 1000)
+            assert message.requests == REQUEST
+            message.connection.answer([1, 5, None])
+            message.connection.answer([2, 5, None])
             door.door.flush(3, 7)
             assert await client.answer() == [3, 7, [[1, 5, None], [2, 5, None]]]
 
