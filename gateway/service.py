@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from mypy_extensions import mypyc_attr
 
@@ -113,6 +113,20 @@ class Exchange(ABC):
     def fail(self, item: Any) -> None:
         """Ends the call with the error that a reply item carries."""
         self.finish(status_of(item))
+
+
+class EncodedRows(NamedTuple):
+    """A part of the rows of a PAGED list, in place of its kvs.
+
+    Attributes:
+        body: the fields ``kvs`` of a RangeResponse, serialized.
+        length: how many rows.
+        last_key: of the last row; empty without one.
+    """
+
+    body: bytes
+    length: int
+    last_key: bytes
 
 
 class LiveBatch:

@@ -156,6 +156,11 @@ class EtcdBackend:
             # A mistake of ours. One answer must not cost all clients of this worker their connection.
             log.exception("an answer could not be handed over")
 
+    @property
+    def takes_encoded_rows(self) -> bool:
+        """Yes: as what they will be in the answer."""
+        return True
+
     def answer_long(self, item: Any, size_bytes: int) -> None:
         """As ``answer``: what a client does not read is bounded where its connection is."""
         self.answer(item)

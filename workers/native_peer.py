@@ -115,6 +115,11 @@ class Connection(asyncio.Protocol):
             self._door.dirty.append(self)
         self.items.append(item)
 
+    @property
+    def takes_encoded_rows(self) -> bool:
+        """No: they are no kvs."""
+        return False
+
     def answer_long(self, item: Any, size_bytes: int) -> None:
         """Adds a reply item that holds about ``size_bytes``; refuses it to a client that does not read."""
         if self.unsent_bytes > MAX_UNSENT_BYTES:

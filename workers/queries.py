@@ -17,8 +17,16 @@ MAX_RESULT_BYTES = 32 << 20
 """Of a result that is not paged: half of the longest frame."""
 
 
-def steps_of(view: ReadView, request: list[Any]) -> Steps[Any]:
-    """The computation that answers ``request``, a read that ``check_request`` let pass, from ``view``."""
+def steps_of(view: ReadView, request: list[Any], *, encoded: bool = False) -> Steps[Any]:
+    """The computation that answers ``request``, a read that ``check_request`` let pass, from ``view``.
+
+    Args:
+        view: of the replica.
+        request: a read that ``check_request`` let pass.
+        encoded: see ``range_steps``.
+    """
+    if encoded and request[1] == Op.RANGE:
+        return range_steps(view, request[2:], max_bytes=MAX_RESULT_BYTES, encoded=True)
     return _STEPS[request[1]](view, request[2:])
 
 

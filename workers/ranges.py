@@ -9,7 +9,6 @@ round.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from operator import itemgetter
 from typing import Any, Final
 
@@ -17,13 +16,12 @@ from oarlock.storage.replica.read import ReadView
 from oarlock.wire.errors import ResultTooLargeError
 from oarlock.wire.operations import CUT, FROM_KEY, KeyValue, RangeFlag, SortOrder, SortTarget
 from oarlock.workers.operation_counts import OPERATIONS
+from oarlock.workers.pages import EncodedPage, KvPage, Page, bytes_of
 from oarlock.workers.steps import Steps
 
 PAGE_BYTES: Final = 1 << 20
 """Of a PAGED result: about ten milliseconds of reading and packing, and what may wait for a client that does not
 read."""
-KV_OVERHEAD_BYTES: Final = 32
-"""Of a kv on the wire beside its key and value, about."""
 MOST_ROWS: Final = 1 << 62
 """What a limit may be and still be counted beyond: as good as none."""
 
@@ -86,7 +84,12 @@ def get(view: ReadView, request: list[Any]) -> list[Any] | None:
 
 
 def range_steps(
-    view: ReadView, arguments: list[Any], *, max_bytes: int | None = None, page_bytes: int = PAGE_BYTES
+    view: ReadView,
+    arguments: list[Any],
+    *,
+    max_bytes: int | None = None,
+    page_bytes: int = PAGE_BYTES,
+    encoded: bool = False,
 ) -> Steps[list[Any]]:
     """Computes the result of a RANGE.
 
@@ -95,6 +98,7 @@ def range_steps(
         arguments: as ``check_request`` let them pass.
         max_bytes: of keys and values in the result; None inside a transaction, which may not fail half-way.
         page_bytes: of keys and values in one part of a PAGED result.
+        encoded: whether the parts of a PAGED result are wanted as ``EncodedRows``, where it comes in parts.
 
     Returns:
         ``[kvs, more, count]``; ``more`` is ``CUT`` where a PAGED result holds only the first part of the answer.
@@ -116,14 +120,16 @@ def range_steps(
     filtered = any(bounds[:4])
     in_key_order = order != SortOrder.DESCEND and target == SortTarget.KEY
     if flags & _PAGED and in_key_order and not filtered:
-        return (yield from _page(view, start, end, revision, keys_only, limit, not flags & _NO_COUNT, page_bytes))
+        page = EncodedPage() if encoded else KvPage()
+        counted = not flags & _NO_COUNT
+        return (yield from _page(page, view, start, end, revision, keys_only, limit, counted, page_bytes))
     most = limit + 1 if limit > 0 and order == SortOrder.NONE and not filtered else None
     if most is None and limit > 0 and not filtered and order == SortOrder.ASCEND and target == SortTarget.KEY:
         most = limit + 1
     kvs = yield from _fetch(view, start, end, revision, keys_only and target != SortTarget.VALUE, most, max_bytes)
     count = len(kvs)
     if count == most and not flags & _NO_COUNT:
-        count = yield from _count_on(view, start, end, revision, kvs)
+        count = yield from _count_on(view, start, end, revision, count, kvs[-1][0])
     if filtered:
         kvs = _within_bounds(kvs, *bounds[:4])
     if order or target:
@@ -137,6 +143,7 @@ def range_steps(
 
 
 def _page(
+    page: Page,
     view: ReadView,
     start: bytes,
     end: bytes | None,
@@ -148,24 +155,20 @@ def _page(
 ) -> Steps[list[Any]]:
     """The first ``page_bytes`` of an interval in key order: the caller goes on behind the last key, at this
     revision."""
-    kvs: list[KeyValue] = []
-    size_bytes = 0
     more: int | bool = False
-    most = limit + 1 if limit > 0 else None
-    for chunk in view.scan_chunks(start, end, revision=revision, keys_only=keys_only, most=most):
-        kvs += chunk
-        size_bytes += bytes_of(chunk)
-        yield len(chunk)
-        if size_bytes >= page_bytes and not 0 < limit <= len(kvs):  # of no rows left, 0, is no limit
+    for taken in page.gather(view, start, end, revision, keys_only, limit if limit > 0 else None):
+        yield taken
+        if page.size_bytes >= page_bytes and page.count != limit:
             more = CUT  # perhaps to find nothing more: a look ahead would read a chunk in vain on each page
             break
-    if most is not None and len(kvs) == most:
-        kvs.pop()
-        more = True
-    count = len(kvs)
-    if more and counted:
-        count = yield from _count_on(view, start, end, revision, kvs)
-    return [kvs, more, count]
+    count = page.count
+    if more or count == limit > 0:
+        if counted:
+            count = yield from _count_on(view, start, end, revision, count, page.last_key)
+            more = more or count > limit
+        elif not more:
+            more = any(view.count_chunks(page.last_key + b"\0", end, revision=revision))
+    return [page.rows, more, count]
 
 
 def _fetch(
@@ -193,16 +196,13 @@ def _fetch(
     return kvs
 
 
-def bytes_of(kvs: Sequence[KeyValue]) -> int:
-    """About how many bytes they take on the wire."""
-    return sum([len(kv[0]) + len(kv[1]) for kv in kvs]) + len(kvs) * KV_OVERHEAD_BYTES
-
-
-def _count_on(view: ReadView, start: bytes, end: bytes | None, revision: int, first: list[KeyValue]) -> Steps[int]:
-    """How many keys an interval has that begins with ``first``."""
+def _count_on(
+    view: ReadView, start: bytes, end: bytes | None, revision: int, first: int, last_key: bytes
+) -> Steps[int]:
+    """How many keys an interval has, whose ``first`` ones up to ``last_key`` are known."""
     if not start and end is None:
         return (yield from _count(view, start, end, revision))
-    return len(first) + (yield from _count(view, first[-1][0] + b"\0", end, revision))
+    return first + (yield from _count(view, last_key + b"\0", end, revision))
 
 
 def _count(view: ReadView, start: bytes, end: bytes | None, revision: int) -> Steps[int]:

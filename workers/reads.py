@@ -6,6 +6,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any, Final, NamedTuple, Protocol
 
+from oarlock.gateway.service import EncodedRows
 from oarlock.storage.replica import ReadView, Replica
 from oarlock.wire.errors import InternalError, OarlockError, OverloadedError, TimeoutError
 from oarlock.wire.frames import pack_error
@@ -13,6 +14,7 @@ from oarlock.wire.logs import get_logger
 from oarlock.wire.operations import CUT, Op, RangeFlag
 from oarlock.workers import ranges
 from oarlock.workers.kept_views import KeptViews
+from oarlock.workers.pages import bytes_of
 from oarlock.workers.queries import steps_of
 from oarlock.workers.steps import Cursor
 
@@ -41,6 +43,10 @@ class Caller(Protocol):
 
     def answer_long(self, item: Any, size_bytes: int) -> None:
         """Takes a reply item that may be long: about ``size_bytes``."""
+
+    @property
+    def takes_encoded_rows(self) -> bool:
+        """Whether the rows of a PAGED list are wanted as ``EncodedRows``."""
 
 
 class Read:
@@ -162,7 +168,8 @@ class Reads:
         if len(self._running) >= MAX_RUNNING:
             raise OverloadedError
         view = self._kept_view(read.request) or self._replica().read()
-        self._advance(_Running(read, view, Cursor(steps_of(view, read.request))), SLICE_ROWS)
+        steps = steps_of(view, read.request, encoded=read.caller.takes_encoded_rows)
+        self._advance(_Running(read, view, Cursor(steps)), SLICE_ROWS)
 
     def _kept_view(self, request: list[Any]) -> ReadView | None:
         """The view of the page before, if this asks for a further page."""
@@ -178,7 +185,7 @@ class Reads:
                 return
             item = [request[0], running.view.revision, running.cursor.result]
             result = running.cursor.result
-            size_bytes = ranges.bytes_of(result[0]) if request[1] == _RANGE else long_bytes(result)
+            size_bytes = long_bytes(result) if request[1] != _RANGE else _bytes_of_rows(result[0])
         except OarlockError as problem:
             running.view.close()
             running.read.caller.answer(pack_error(request[0], problem))
@@ -188,6 +195,10 @@ class Reads:
         else:
             running.view.close()
         running.read.caller.answer_long(item, size_bytes)
+
+
+def _bytes_of_rows(rows: Any) -> int:
+    return len(rows.body) if type(rows) is EncodedRows else bytes_of(rows)
 
 
 def long_bytes(result: Any) -> int:

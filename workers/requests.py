@@ -41,6 +41,8 @@ REQUEST_OVERHEAD_BYTES: Final = 64
 class _Nobody:
     """The caller of what a worker proposes by itself."""
 
+    takes_encoded_rows = False
+
     def answer(self, item: Any) -> None:
         """Nobody waits."""
 

@@ -1,20 +1,21 @@
 """KV.Range and KV.RangeStream: one read of any length, taken from the worker in pages and encoded in slices.
 
 A worker must not stand still for a list of a hundred thousand keys. So what can be paged is asked for in pages, all at
-the revision of the first one, and rows become bytes a few milliseconds at a time. Where a compaction overtakes a list
-of the newest revision, it begins anew: the client asked for no revision that could be too old.
+the revision of the first one, which come as the bytes that they are in the answer; and rows that come otherwise, sorted
+or filtered, become bytes a millisecond or two at a time. Where a compaction overtakes a list of the newest revision, it
+begins anew: the client asked for no revision that could be too old.
 """
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from itertools import islice
 from typing import Any, Final
 
 from oarlock.gateway.grpc.status import Status
 from oarlock.gateway.proto.rpc_pb2 import RangeRequest
-from oarlock.gateway.service import Backend, Exchange, is_error
+from oarlock.gateway.service import Backend, EncodedRows, Exchange, is_error
 from oarlock.gateway.services.arguments import is_filtered, range_arguments
 from oarlock.gateway.services.key_values import encoded, encoded_one
 from oarlock.gateway.varints import varint
@@ -32,6 +33,7 @@ MAX_QUEUED_BYTES: Final = 4 << 20
 
 _RANGE: Final = int(Op.RANGE)
 _PAGED: Final = int(RangeFlag.PAGED)
+_NO_COUNT: Final = int(RangeFlag.NO_COUNT)
 _NEXT_PAGE: Final = int(RangeFlag.SERIALIZABLE | RangeFlag.NO_COUNT | RangeFlag.PAGED)
 
 
@@ -122,8 +124,8 @@ class _Sink(ABC):
         """Forgets all rows. False: some have left already."""
 
     @abstractmethod
-    def rows(self, kvs: Sequence[KeyValue], go_on: Callable[[], None]) -> None:
-        """Takes rows; calls ``go_on`` when it can take more."""
+    def rows(self, body: bytes, go_on: Callable[[], None]) -> None:
+        """Takes rows as fields of a RangeResponse; calls ``go_on`` when it can take more."""
 
     @abstractmethod
     def end(self, revision: int, more: bool, count: int) -> None:
@@ -142,10 +144,9 @@ class _OneResponse(_Sink):
         self._parts, self._bytes = [], 0
         return True
 
-    def rows(self, kvs: Sequence[KeyValue], go_on: Callable[[], None]) -> None:
-        part = encoded(kvs, field=2)
-        self._parts.append(part)
-        self._bytes += len(part)
+    def rows(self, body: bytes, go_on: Callable[[], None]) -> None:
+        self._parts.append(body)
+        self._bytes += len(body)
         if self._bytes > MAX_RESPONSE_BYTES:
             self.exchange.finish(Status.of(ResultTooLargeError()))
         else:
@@ -166,9 +167,9 @@ class _ManyResponses(_Sink):
     def restart(self) -> bool:
         return not self._has_sent
 
-    def rows(self, kvs: Sequence[KeyValue], go_on: Callable[[], None]) -> None:
+    def rows(self, body: bytes, go_on: Callable[[], None]) -> None:
         self._has_sent = True
-        self._send(encoded(kvs, field=2))
+        self._send(body)
         if self.exchange.queued_bytes <= MAX_QUEUED_BYTES:
             go_on()
             return
@@ -202,6 +203,8 @@ class _Paged:
         self._arguments = range_arguments(request)
         self._next = list(self._arguments)
         self._wants_newest = request.revision <= 0
+        # A list to its end is counted as it comes, which spares a walk ahead.
+        self._adds_up = request.limit <= 0 and not request.count_only and not is_filtered(request)
         self._beginnings = 0
         self._revision = 0
         self._count = 0
@@ -209,9 +212,9 @@ class _Paged:
     def begin(self) -> None:
         """Asks for the first page, or for everything where there are no pages."""
         self._beginnings += 1
-        self._revision = 0
+        self._revision = self._count = 0
         self._next = list(self._arguments)
-        self._next[1] |= _PAGED
+        self._next[1] |= _PAGED | _NO_COUNT if self._adds_up else _PAGED
         self._ask()
 
     def _ask(self) -> None:
@@ -228,36 +231,42 @@ class _Paged:
             else:
                 exchange.fail(item)
             return
-        kvs, more, count = item[2]
-        if not self._revision:
-            self._revision, self._count = item[1], count
-        self._slices(iter(kvs), kvs[-1][0] if more == CUT else None, len(kvs), bool(more))
+        rows, more, count = item[2]
+        if self._adds_up or not self._revision:
+            self._count += count
+        self._revision = self._revision or item[1]
+        if type(rows) is not EncodedRows:
+            self._slices(iter(rows), bool(more))
+        elif rows.body:
+            self._sink.rows(rows.body, lambda: self._after_page(rows, more))
+        else:
+            self._after_page(rows, more)
 
-    def _slices(self, rows: Iterator[KeyValue], last_key: bytes | None, length: int, more: bool) -> None:
+    def _after_page(self, rows: EncodedRows, more: int | bool) -> None:
+        if self._sink.exchange.is_over:
+            return
+        if more == CUT:
+            self._next_page(rows)
+        else:
+            self._sink.end(self._revision, bool(more), self._count)
+
+    def _slices(self, rows: Iterator[KeyValue], more: bool) -> None:
         if self._sink.exchange.is_over:
             return
         part = list(islice(rows, SLICE_ROWS))
         if part:
-            is_last = len(part) < SLICE_ROWS
-            self._sink.rows(part, lambda: self._after_slice(rows, last_key, length, more, is_last))
-        elif last_key is not None:
-            self._next_page(last_key, length)
+            self._sink.rows(encoded(part, field=2), lambda: self._next_slice(rows, more))
         else:
             self._sink.end(self._revision, more, self._count)
 
-    def _after_slice(
-        self, rows: Iterator[KeyValue], last_key: bytes | None, length: int, more: bool, is_last: bool
-    ) -> None:
-        if is_last:
-            self._slices(rows, last_key, length, more)
-        else:
-            self._backend.call_later(0.0, lambda: self._slices(rows, last_key, length, more))
+    def _next_slice(self, rows: Iterator[KeyValue], more: bool) -> None:
+        self._backend.call_later(0.0, lambda: self._slices(rows, more))
 
-    def _next_page(self, last_key: bytes, length: int) -> None:
-        self._next[0] = last_key + b"\0"
+    def _next_page(self, page: EncodedRows) -> None:
+        self._next[0] = page.last_key + b"\0"
         self._next[1] = self._next[1] | _NEXT_PAGE
         if self._next[3] > 0:
-            self._next[3] -= length
+            self._next[3] -= page.length
         if self._wants_newest:
             self._next[4] = self._revision
         self._ask()

@@ -5,10 +5,10 @@ from __future__ import annotations
 import struct
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from itertools import chain, islice
+from itertools import chain, islice, starmap
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Final, Literal, TypeVar
+from typing import Any, Final, Literal, TypeAlias, TypeVar
 
 import lmdb
 
@@ -18,7 +18,7 @@ from oarlock.wire.operations import Event, KeyValue
 from .errors import LayoutError, ReadExpiredError, engine_error
 from .hashing import KvHash
 from .keys import SHORT_BYTES, Row, stored_bounds, stored_key, whole_keys
-from .layout import ALARM, CURRENT, EVENT_BYTES, EVENT_ID_BYTES, LEASE, TTL, Meta
+from .layout import ALARM, CURRENT, CURRENT_BYTES, EVENT_BYTES, EVENT_ID_BYTES, LEASE, TTL, Meta
 from .past import Change, Past
 from .tables import Tables
 from .walk import SLOW_CHUNK_ROWS, chunks, in_chunks, key_chunks
@@ -33,6 +33,9 @@ DEFAULT_PAGE_EVENTS = 5000
 """About 10 ms of work."""
 
 T = TypeVar("T")
+
+Stored: TypeAlias = tuple[list[Row], list[bytes]]
+"""Rows of ``current`` with whole keys, and their records of ``events``; none of these where values are not wanted."""
 
 
 class ReadView:
@@ -150,8 +153,23 @@ class ReadView:
         if revision and self._is_past(revision):
             found = _bounded(islice(self._past.scan(start, end, revision, keys_only), most))
         else:
-            found = self._present_chunks(start, end, keys_only, most)
+            found = starmap(_kvs_of, self._present_rows(start, end, keys_only, most))
         return self._guarded(found)
+
+    def scan_stored(
+        self, start: bytes, end: bytes | None, *, revision: int = 0, keys_only: bool = False, most: int | None = None
+    ) -> Iterator[Stored] | None:
+        """As ``scan_chunks``, of rows and records as they are stored, for who makes something else of them than kvs.
+
+        Args:
+            start, end, revision, keys_only, most: as in ``scan_chunks``.
+
+        Returns:
+            None where ``revision`` is not the present one: what was then is gathered from the history.
+        """
+        if revision and self._is_past(revision):
+            return None
+        return self._guarded(self._present_rows(start, end, keys_only, most))
 
     def count(self, start: bytes, end: bytes | None, *, revision: int = 0) -> int:
         """How many keys ``scan`` would give."""
@@ -174,37 +192,38 @@ class ReadView:
         else:
             yield from map(len, key_chunks(self.transaction.cursor(self._current), first, last))
 
-    def _present_chunks(
-        self, start: bytes, end: bytes | None, keys_only: bool, most: int | None
-    ) -> Iterator[list[KeyValue]]:
+    def _present_rows(self, start: bytes, end: bytes | None, keys_only: bool, most: int | None) -> Iterator[Stored]:
         for rows in self._rows(start, end):
+            if any(len(row) != CURRENT_BYTES for _, row in rows):
+                raise DamageError(self.path, 0, f"a record of the wrong length at or after key {rows[0][0][:64]!r}")
             if most is not None:
                 if len(rows) > most:
                     del rows[most:]
                 most -= len(rows)
             if keys_only:
-                yield _without_values(rows)
+                yield rows, []
             else:
-                yield from self._with_values(rows)
+                yield from self._with_records(rows)
             if most == 0:
                 return
 
-    def _with_values(self, rows: list[Row]) -> Iterator[list[KeyValue]]:
-        get, events, value_at = self._get, self._events, _VALUE_AT
-        kvs: list[Any] = []
-        size_bytes = 0
+    def _with_records(self, rows: list[Row]) -> Iterator[Stored]:
+        """The rows in parts that end where their records reach ``CHUNK_BYTES``, and these records."""
+        get, events = self._get, self._events
+        records: list[bytes] = []
+        size_bytes = begin = 0
         for key, row in rows:
-            event = get(row[:EVENT_ID_BYTES], None, events)
-            mod, _, create, version, lease = _unpack_current(row)
-            if event is None:
-                raise self._no_event(key, mod)
-            kvs.append((key, event[value_at + len(key) :], create, mod, version, lease))
-            size_bytes += len(event)
+            record = get(row[:EVENT_ID_BYTES], None, events)
+            if record is None:
+                raise self._no_event(key, _unpack_current(row)[0])
+            records.append(record)
+            size_bytes += len(record)
             if size_bytes >= CHUNK_BYTES:
-                yield kvs
-                kvs, size_bytes = [], 0
-        if kvs:
-            yield kvs
+                yield rows[begin : begin + len(records)], records
+                begin += len(records)
+                records, size_bytes = [], 0
+        if records:
+            yield rows[begin:] if begin else rows, records
 
     def _rows(self, start: bytes, end: bytes | None) -> Iterator[list[Row]]:
         """Rows of ``current`` with whole keys, in chunks."""
@@ -382,11 +401,15 @@ def _bounded(kvs: Iterator[KeyValue]) -> Iterator[list[KeyValue]]:
         yield chunk
 
 
-def _without_values(rows: list[Row]) -> list[KeyValue]:
+def _kvs_of(rows: list[Row], records: list[bytes]) -> list[KeyValue]:
     kvs: list[Any] = []
-    for key, row in rows:
+    value = b""
+    for index in range(len(rows)):
+        key, row = rows[index]
+        if records:
+            value = records[index][_VALUE_AT + len(key) :]
         mod, _, create, version, lease = _unpack_current(row)
-        kvs.append((key, b"", create, mod, version, lease))
+        kvs.append((key, value, create, mod, version, lease))
     return kvs
 
 

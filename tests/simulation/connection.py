@@ -59,6 +59,8 @@ class Connection:
         """Takes a reply of the worker."""
         self.items.append(item)
 
+    takes_encoded_rows = False
+
     def answer_long(self, item: Any, size_bytes: int) -> None:
         """Takes one that may be long."""
         self.items.append(item)

@@ -44,6 +44,7 @@ class Harness:
     """
 
     def __init__(self, directory: Path, *, map_bytes: int = MAP_BYTES, travels: bool = True, **bounds: int) -> None:
+        self._travels = travels
         self._travelled = travelled if travels else lambda value: value
         self.directory = directory
         self._map_bytes = map_bytes
@@ -93,7 +94,7 @@ class Harness:
             try:
                 if request[1] == Op.RANGE and (reply := ranges.get(view, request)) is not None:
                     return list(self._travelled(reply))
-                cursor = Cursor(steps_of(view, request))
+                cursor = Cursor(steps_of(view, request, encoded=not self._travels))
                 while not cursor.step(budget_rows):
                     pass
                 return [request[0], view.revision, self._travelled(cursor.result)]

@@ -24,6 +24,8 @@ FURTHER = int(RangeFlag.PAGED | RangeFlag.NO_COUNT | RangeFlag.SERIALIZABLE)
 class Asker:
     """Asks for reads, and runs them to their end."""
 
+    takes_encoded_rows = False
+
     def __init__(self, harness: Harness) -> None:
         self.reads = Reads(lambda: harness.replica, lambda: None)
         self._items: list[Any] = []
