@@ -16,12 +16,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from struct import Struct
-from typing import Any, Final, NamedTuple, TypeAlias
+from typing import Any, Final, NamedTuple
 
 import msgpack
 
 from oarlock.storage.replica import Replica, ReplicaFullError
 from oarlock.storage.replica.read import ReadView
+from oarlock.storage.replica.replica import MAX_GROWTHS
 from oarlock.storage.replica.write import WriteView
 from oarlock.wire.entries import Entry, EntryKind
 from oarlock.wire.errors import CorruptError, OutcomeUnknownError, ProtocolError, RequestError, ServerError
@@ -39,9 +40,6 @@ from oarlock.workers.transactions import transaction_steps
 from oarlock.workers.validation import UINT64_MAX, UNLIMITED, check_request
 
 _log = get_logger(__name__)
-
-MAX_GROWTHS: Final = 40
-"""How often one drain may find the map full: doubled so often, any map is larger than an address space."""
 
 LEDGER_TABLE: Final = "sessions"
 MEMBERS_TABLE: Final = "members"
@@ -86,15 +84,14 @@ class Applied(NamedTuple):
 
 _OF_MEMBERS: Final = (EntryKind.MEMBERSHIP, EntryKind.MEMBER_ATTRIBUTES)
 
-BeforeCommit: TypeAlias = Callable[[Sequence[Applied], int], None]
-
 
 class StateMachine:
     """Applies committed entries to one replica.
 
     Invariants:
-    1. Ledger, outcomes and alarms in memory are those of the replica's last committed transaction.
-    2. An entry is applied once, in order: its index is the replica's applied index plus one.
+    1. Ledger, outcomes and alarms in memory are those of the replica's last write.
+    2. Entries that the replica has not committed yet are kept, to be applied again where its map is found full then.
+    3. An entry is applied once, in order: its index is the replica's applied index plus one.
 
     Args:
         replica: to apply to; owned by the caller, written by nobody else.
@@ -106,6 +103,7 @@ class StateMachine:
         changes: the events of the last ``apply_entries``, in order, each with its previous kv, for watchers; without
             ``with_previous`` those of puts may lack it.
         alarms: the active alarms.
+        unsettled_bytes: of the payloads of the entries that are not committed yet.
     """
 
     def __init__(
@@ -123,6 +121,9 @@ class StateMachine:
         self._members: Members | None = None  # None: to be read from the replica
         self.changes: list[Event] = []
         self._outcome_bounds = (outcome_window, max_outcome_bytes)
+        self._unsettled: list[Entry] = []
+        self.unsettled_bytes = 0
+        replica.write_again = self._apply_again
         self._load()
 
     @property
@@ -137,7 +138,7 @@ class StateMachine:
 
     @property
     def members(self) -> Members:
-        """The members as of the last committed transaction, also while the next one is under way."""
+        """The members as of the last write, also while the next one is under way."""
         if self._members is None:
             with self.replica.read() as view:
                 self._members = load_members(view, self._initial_members)
@@ -152,41 +153,62 @@ class StateMachine:
             self._ledger = load_ledger(view)
             self._outcomes = ClientOutcomes(view, window=window, max_bytes=max_bytes)
 
-    def apply_entries(self, entries: Sequence[Entry], before_commit: BeforeCommit | None = None) -> list[Applied]:
-        """Applies entries, all of them in one transaction, or none.
+    def apply_entries(self, entries: Sequence[Entry]) -> list[Applied]:
+        """Applies entries, all of them or none. The replica commits them when it is read next, or told to settle.
+
+        Entries are durable in the log before they come here, and have the same effects whenever they are applied: what
+        others are told of them holds, whatever becomes of the transaction.
 
         Args:
             entries: in log order, the first being the one after the replica's applied index.
-            before_commit: takes what will be returned, and the position after it, when only the transaction's commit is
-                left to do. Entries are durable in the log before they come here, and have the same effects whenever
-                they are applied, so that what it tells others holds whatever becomes of this transaction. It is called
-                again, with the same, where the commit finds the map full.
 
         Returns:
             What became of each.
 
         Raises:
             EntryOrderError: an index is not the next one.
-            ReplicaFailedError, DamageError: the replica cannot be written or read.
+            ReplicaFailedError, DamageError: the replica cannot be written or read; it is as of its last commit.
         """
         self._check_order(entries)
+        if self.replica.is_settled:
+            self._unsettled = []
+            self.unsettled_bytes = 0
         for _ in range(MAX_GROWTHS):
             try:
-                with self.replica.write() as view:
-                    view.with_previous = self.with_previous
-                    applied = [self._apply_entry(view, entry) for entry in entries]
-                    if before_commit is not None:
-                        before_commit(applied, view.position)
-                self.changes = view.changes
-                if any(entry.kind in _OF_MEMBERS for entry in entries):
-                    self._members = None
-                return applied
+                applied = self._apply_all(entries)
+                break
             except ReplicaFullError:
                 self._load()
             except BaseException:
                 self._load()
                 raise
-        raise ReplicaFullError
+        else:
+            raise ReplicaFullError
+        for entry in entries:
+            self._unsettled.append(entry)
+            self.unsettled_bytes += len(entry.payload)
+            if entry.kind in _OF_MEMBERS:
+                self._members = None
+        return applied
+
+    def _apply_again(self) -> None:
+        self._load()
+        self._apply_all(())
+
+    def _apply_all(self, entries: Sequence[Entry]) -> list[Applied]:
+        with self.replica.write_on() as view:
+            view.with_previous = self.with_previous
+            for entry in self._missing_from(view):
+                self._apply_entry(view, entry)
+                view.changes = []  # who was to be told has been
+            applied = [self._apply_entry(view, entry) for entry in entries]
+            self.changes = view.changes
+        return applied
+
+    def _missing_from(self, view: WriteView) -> list[Entry]:
+        """What was applied before, and undone when the map was found full."""
+        kept = self._unsettled
+        return kept if kept and kept[-1].index > view.applied_index else []
 
     def _check_order(self, entries: Sequence[Entry]) -> None:
         applied_index = self.replica.meta.applied_index
@@ -196,22 +218,21 @@ class StateMachine:
 
     def _apply_entry(self, view: WriteView, entry: Entry) -> Applied:
         index, term, kind, incarnation, batch, _ = entry
-        applied = Applied(index, incarnation, batch, True, None)
         position = view.position
-        if incarnation and not self._admit(view, incarnation, batch, index):
-            applied = applied._replace(admitted=False)
-        elif kind in _OF_MEMBERS:
+        admitted = not incarnation or self._admit(view, incarnation, batch, index)
+        replies: list[list[Reply]] | None = None
+        compacted = False
+        physical: tuple[tuple[int, int], ...] = ()
+        if admitted and kind in _OF_MEMBERS:
             self._follow_members(view, entry)
-        elif kind != EntryKind.EMPTY:
+        elif admitted and kind != EntryKind.EMPTY:
             batch_run = _BatchRun(self.alarms, self._outcomes, view, entry, incarnation == self.own_incarnation != 0)
             batch_run.run()
             position = batch_run.position
             self._outcomes.remember(view, position, batch_run.notes)
-            applied = applied._replace(
-                replies=batch_run.replies, compacted=batch_run.compacted, physical=tuple(batch_run.physical)
-            )
+            replies, compacted, physical = batch_run.replies, batch_run.compacted, tuple(batch_run.physical)
         view.end_entry(index, term, position)
-        return applied
+        return Applied(index, incarnation, batch, admitted, replies, compacted, physical)
 
     def _follow_members(self, view: WriteView, entry: Entry) -> None:
         members = load_members(view, self._initial_members)

@@ -21,7 +21,7 @@ from oarlock.wire.errors import DamageError, OarlockError
 from oarlock.wire.logs import get_logger
 from oarlock.wire.members import Attributes
 from oarlock.wire.operations import Alarm, Event
-from oarlock.workers.apply import Applied, BeforeCommit, StateMachine, load_ledger, load_members
+from oarlock.workers.apply import Applied, StateMachine, load_ledger, load_members
 
 if TYPE_CHECKING:
     from oarlock.storage.replica.resident import Residence
@@ -154,31 +154,35 @@ class ReplicaKeeper:
         self,
         entries: Sequence[Entry],
         own_incarnation: int,
-        before_commit: BeforeCommit | None = None,
         *,
         with_previous: bool = True,
     ) -> Drained:
-        """Applies committed entries in one transaction.
+        """Applies committed entries, all or none; the replica commits them when it is read, or at ``settle``.
 
         Args:
             entries: in log order.
             own_incarnation: of this worker: replies are made for its entries.
-            before_commit: see ``StateMachine.apply_entries``.
             with_previous: whether watchers want to know what a key was before a put.
 
         Raises:
             EntryOrderError, ReplicaFailedError, DamageError: see ``StateMachine.apply_entries``.
         """
 
-        def applied_all(applied: Sequence[Applied], position: int) -> None:
-            if any(each.compacted for each in applied):
-                self.is_compacting = True
-            if before_commit is not None:
-                before_commit(applied, position)
-
         self._machine.own_incarnation = own_incarnation
         self._machine.with_previous = with_previous
-        return Drained(self._machine.apply_entries(entries, applied_all), self._machine.changes)
+        applied = self._machine.apply_entries(entries)
+        if any(each.compacted for each in applied):
+            self.is_compacting = True
+        return Drained(applied, self._machine.changes)
+
+    @property
+    def unsettled_bytes(self) -> int:
+        """Size of the entries that were applied since the replica was settled last."""
+        return 0 if self.replica.is_settled else self._machine.unsettled_bytes
+
+    def settle(self) -> None:
+        """Commits what was applied; see ``Replica.settle`` for what it raises."""
+        self.replica.settle()
 
     def compact_slice(self) -> bool:
         """Removes some of what compactions made superfluous; True if nothing is left to remove."""
@@ -219,6 +223,8 @@ class ReplicaKeeper:
         if self._snapshot_thread is not None and self._snapshot_thread.is_alive():
             done(None, "a snapshot is under way")
             return
+
+        self.settle()
 
         def work() -> None:
             try:

@@ -40,6 +40,7 @@ from oarlock.workers.replica_keeper import ReplicaKeeper
 from oarlock.workers.requests import Requests
 from oarlock.workers.watch.hub import WatchHub
 from oarlock.workers.watch.port import WatchPort
+from oarlock.workers.worker_counts import WorkerCounts
 from oarlock.workers.write_batches import WriteBatches
 
 log = get_logger(__name__)
@@ -48,15 +49,16 @@ HOUSEKEEPING_S: Final = 0.1
 """How often deadlines, retries and fetches are looked at: what nobody notices in a time-out of seconds."""
 MAX_ENTRIES_A_TURN: Final = 256
 """Entries applied in one transaction; others get their turn in between."""
+SETTLE_AFTER_S: Final = 0.01
+"""What was applied is committed to the replica so much later, unless somebody reads before: writes that come one by
+one share a commit, which costs as much as a write does."""
+MAX_UNSETTLED_BYTES: Final = 1 << 19
+"""Of entries that are applied and not committed: what takes some milliseconds to commit."""
 REPORT_EVERY_ENTRIES: Final = 1024
 """State hashes are compared at indexes that are multiples of this, where all workers report, and at rest."""
 COMPACTION_PAUSE_S: Final = 0.002
 """Between two slices of compaction, which take about as long: half of the time is left to everything else."""
 
-_requests_total = metrics.counter("oarlock_requests_total", "Requests taken from clients.")
-_applied_total = metrics.counter("oarlock_entries_applied_total", "Log entries applied to the replica.")
-_apply_seconds = metrics.histogram("oarlock_apply_seconds", "Seconds a drain of committed entries took to apply.")
-_events_total = metrics.counter("oarlock_watch_events_total", "Events, before they fan out to watchers.")
 _watchers = metrics.gauge("oarlock_watchers", "Watchers.")
 _revision = metrics.gauge("oarlock_revision", "The revision that the replica is at.", combine="livemax")
 _db_size = metrics.gauge("oarlock_db_size_bytes", "Size of the replica's file.", combine="livemax")
@@ -65,8 +67,8 @@ _db_size = metrics.gauge("oarlock_db_size_bytes", "Size of the replica's file.",
 class Worker:
     """Ties the parts together; decides only their order.
 
-    Order that matters: committed entries are applied before the reads that their index confirms; watchers are told
-    after the replica has committed, so that nobody sees an event before it can be read.
+    Order that matters: committed entries are applied before the reads that their index confirms, and before watchers
+    are told, so that nobody sees an event before it can be read.
 
     Args:
         number: of this worker, from 0.
@@ -123,11 +125,13 @@ class Worker:
         self._requests = make_requests(
             self._batches, self._rounds, self._questions, self._reads, self._proposals, keeper
         )
+        self._counts = WorkerCounts()
         self._coordinator = 0
         self._greeted = False
         self._term = 0
         self._leader = (0, 0)
         self._flush_scheduled = False
+        self._settle_scheduled = False
         self._slices_scheduled = False
         self._reported_index = -1
         self._draining = False
@@ -241,7 +245,7 @@ class Worker:
             self._loop.call_soon(self._on_requests)
         self._flush()
         self._busy |= count > 0
-        _requests_total.inc(count)
+        self._counts.requests += count
 
     def _on_subscriptions(self) -> None:
         if self._watch_port is None:
@@ -344,10 +348,9 @@ class Worker:
             return
         self._busy = True
         begin_s = time.monotonic()
-        applied = self._keeper.apply(
-            entries, self._proposals.incarnation, self._answer, with_previous=self._hub.wants_previous
-        )
+        applied = self._keeper.apply(entries, self._proposals.incarnation, with_previous=self._hub.wants_previous)
         meta = self._keeper.meta
+        self._answer(applied.entries, meta.position)
         self._reads.replica_changed()
         for read in self._rounds.applied(meta.applied_index):
             self._reads.start(read)
@@ -356,18 +359,27 @@ class Worker:
         now_s = time.monotonic()
         if applied.changes and self._watch_port is not None:
             self._watch_port.publish(self._hub.changes(applied.changes, meta.revision, now_s))
-            _events_total.inc(len(applied.changes))
+            self._counts.events += len(applied.changes)
         if meta.applied_index % REPORT_EVERY_ENTRIES == 0:
             self._report()
         if self._door is not None and self._keeper.is_distrusted:
             # After a start the alarm may come when the doors are open: what was committed is learned by and by.
             raise CorruptError(f"{CorruptError.text}: this member was found to differ from the others")
-        _applied_total.inc(len(entries))
-        _apply_seconds.observe(now_s - begin_s)
+        self._counts.entries += len(entries)
+        self._counts.applied_s.append(now_s - begin_s)
+        if self._keeper.unsettled_bytes >= MAX_UNSETTLED_BYTES:
+            self._keeper.settle()
+        elif not self._settle_scheduled:
+            self._settle_scheduled = True
+            self._loop.call_later(SETTLE_AFTER_S, self._settle)
+
+    def _settle(self) -> None:
+        self._settle_scheduled = False
+        self._keeper.settle()
 
     def _answer(self, applied: Sequence[Applied], position: int) -> None:
-        """Tells our clients what became of their writes, before the replica commits them: half of the time that a lone
-        write spends here. Whatever they ask next is taken after that."""
+        """Tells our clients what became of their writes. The replica need not have committed them: the log has them,
+        and whoever reads finds them."""
         own = self._proposals.incarnation
         for each in applied:
             if each.incarnation == own:
@@ -498,6 +510,7 @@ class Worker:
             if revision is not None and is_leading and self._requests.compact_to(revision):
                 self._schedule_flush()
         self._keeper.scrub_slice()
+        self._counts.tell()
         _watchers.set(self._hub.watcher_count)
         _revision.set(self._keeper.meta.revision)
         _db_size.set(self._keeper.replica.size_bytes())

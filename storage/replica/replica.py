@@ -8,6 +8,7 @@ import struct
 import threading
 import time
 from collections import deque
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
@@ -33,6 +34,9 @@ DEFAULT_MAX_READ_AGE_S: Final = 60.0
 MAX_COPY_WAIT_S: Final = 60.0
 """How long a full map waits for a copy that is under way: the map cannot move while it is read."""
 
+MAX_GROWTHS: Final = 40
+"""How often one write may find the map full: doubled so often, any map is larger than an address space."""
+
 MAX_COMMITS: Final = 100_000
 """Measured and not yet counted: more than are made in a second; of more, the latest count."""
 
@@ -41,16 +45,20 @@ class Replica:
     """One LMDB environment, owned by one process and one thread (``copy_to`` alone may run on another thread).
 
     Invariants:
-    1. ``meta`` is what the last committed transaction left; data and meta change in one transaction.
+    1. ``meta`` is of the last write; data and meta change in one transaction.
     2. While the environment is open the mark beside it says "in use"; it says "clean" only after a forced write.
     3. The map never changes while a transaction is open, here or in ``copy_to``.
+    4. At most one write transaction is open; whoever reads finds it committed (``settle``). So nobody can tell whether
+       the last write is committed already, but by pulling the plug: what is lost then is in the log.
 
     Attributes:
-        meta: the replicated facts after the last commit.
+        meta: the replicated facts after the last write.
         directory: where the files are.
         path: the data file.
         map_bytes: size of the memory map.
         commits_s: how long the latest commits took, in seconds; whoever counts them empties it.
+        write_again: called where a transaction that was left open finds the map full when it commits, and is undone:
+            writes the same once more, with ``write_on``.
     """
 
     def __init__(
@@ -65,6 +73,9 @@ class Replica:
         max_read_age_s: float,
     ) -> None:
         self.meta = meta
+        self.write_again: Callable[[], None] = lambda: None
+        self._settled_meta = meta
+        self._unsettled: WriteView | None = None
         self.commits_s: deque[float] = deque(maxlen=MAX_COMMITS)
         self.directory = directory
         self.path = directory / DATA_FILE
@@ -161,14 +172,25 @@ class Replica:
             clean: force the file to disk and mark it clean, so that it is trusted even in another boot.
 
         Raises:
-            ReplicaFailedError: the file could not be forced to disk; it is closed but not marked clean.
+            ReplicaFailedError, ReplicaFullError: the file could not be written or forced to disk; it is closed but not
+                marked clean.
         """
         if self._closed:
             return
+        try:
+            if clean:
+                self.settle()
+        except BaseException:
+            self._close(clean=False)
+            raise
+        self._close(clean=clean)
+
+    def _close(self, *, clean: bool) -> None:
         self._closed = True
         self._expire_views()
         with self._copying:
             try:
+                self._abandon()
                 if clean:
                     self._environment.sync(True)
                     self._last_write.seal()
@@ -193,11 +215,14 @@ class Replica:
     # --- transactions ---
 
     def read(self) -> ReadView:
-        """Begins a read of what was committed last. Use it as a context manager.
+        """Begins a read of what was written last. Use it as a context manager.
 
         Raises:
             OverloadedError: too many reads are open.
+            ReplicaFullError, ReplicaFailedError, DamageError: see ``settle``.
         """
+        if self._unsettled is not None:
+            self.settle()
         try:
             transaction = self._environment.begin()
         except lmdb.Error as error:
@@ -221,6 +246,55 @@ class Replica:
             ReplicaFailedError: the engine failed, for example because the disk is full.
             DamageError: the engine found damage.
         """
+        self.settle()
+        return self._begin(None)
+
+    def write_on(self) -> WriteView:
+        """As ``write``, but what is written is not committed when the context is left: it goes into one transaction
+        with what is written next, until ``settle``, or until somebody reads. An exception undoes all of it.
+
+        A commit writes every page that was touched: to write in small steps and commit seldom is several times cheaper.
+        """
+        view, self._unsettled = self._unsettled, None
+        if view is None:
+            return self._begin(self._left)
+        view.changes = []
+        return view
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether all that was written is committed."""
+        return self._unsettled is None
+
+    def settle(self) -> None:
+        """Commits what was written and is not committed yet.
+
+        Raises:
+            ReplicaFullError: the map is as large as it may be.
+            ReplicaFailedError: the engine failed, for example because the disk is full. What was not committed is
+                undone; ``meta`` says how far.
+            DamageError: the engine found damage.
+        """
+        for _ in range(MAX_GROWTHS):
+            view, self._unsettled = self._unsettled, None
+            if view is None:
+                return
+            try:
+                view.commit()
+            except ReplicaFullError:
+                self.write_again()
+        raise ReplicaFullError
+
+    def _left(self, view: WriteView) -> None:
+        self._unsettled = view
+        self.meta = view.meta
+
+    def _abandon(self) -> None:
+        view, self._unsettled = self._unsettled, None
+        if view is not None:
+            view.transaction.abort()
+
+    def _begin(self, on_left: Callable[[WriteView], None] | None) -> WriteView:
         if self._views:
             self.expire_reads(time.monotonic())
         self._grow_in_time()
@@ -235,6 +309,7 @@ class Replica:
             self.path,
             on_commit=self._committed,
             on_abort=self._aborted,
+            on_left=on_left,
         )
 
     def expire_reads(self, now_s: float) -> int:
@@ -256,11 +331,12 @@ class Replica:
             view.expire()
 
     def _committed(self, meta: Meta, took_s: float) -> None:
-        self.meta = meta
+        self.meta = self._settled_meta = meta
         self.commits_s.append(took_s)
         self._last_write.update()
 
     def _aborted(self, error: BaseException) -> None:
+        self.meta = self._settled_meta
         if isinstance(error, lmdb.MapFullError):
             self.grow()
             raise ReplicaFullError from error
@@ -312,7 +388,8 @@ class Replica:
         self.map_bytes *= 2
 
     def copy_to(self, target: Path) -> Meta:
-        """Writes a compact copy of what was committed last, and forces it to disk. May run on another thread.
+        """Writes a compact copy of what was committed last, and forces it to disk. May run on another thread,
+        which is why it does not ``settle``: the caller does.
 
         Args:
             target: the file to write, overwritten if it exists; ``adopt`` makes a replica of it.

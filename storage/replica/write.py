@@ -46,7 +46,9 @@ _pack_effect = _EFFECT.pack
 
 
 class WriteView(ReadView):
-    """Writes, and reads that see them. Leaving the context commits; leaving it by an exception undoes everything.
+    """Writes, and reads that see them. Leaving the context commits, or, where the replica was asked for a view that
+    ``lasts``, leaves the transaction to whoever writes next; leaving it by an exception undoes everything since the
+    last commit.
 
     One view spans many log entries. Each entry is any number of operations, each ended by ``finish_operation``, and
     then ``end_entry``. An operation's changes share the revision after ``revision``, with sub-revisions 0, 1, …::
@@ -76,6 +78,7 @@ class WriteView(ReadView):
         *,
         on_commit: Callable[[Meta, float], None],
         on_abort: Callable[[BaseException], None],
+        on_left: Callable[[WriteView], None] | None = None,
     ) -> None:
         super().__init__(transaction, tables, meta, path)
         self.applied_index = meta.applied_index
@@ -91,6 +94,7 @@ class WriteView(ReadView):
         self._history = tables.history
         self._on_commit = on_commit
         self._on_abort = on_abort
+        self._on_left = on_left
 
     def __enter__(self) -> WriteView:
         return self
@@ -102,20 +106,21 @@ class WriteView(ReadView):
             self._undo(error)
             return False
         try:
-            self._commit()
+            if self._sub or self._effects:
+                raise AssertionError("an entry was begun and not ended")
+            if self._on_left is None:
+                self._commit()
+            else:
+                self._on_left(self)
         except BaseException as failure:
             self._undo(failure)
             raise
         return False
 
-    def _undo(self, error: BaseException) -> None:
-        self.transaction.abort()
-        self._on_abort(error)
-
-    def _commit(self) -> None:
-        if self._sub or self._effects:
-            raise AssertionError("an entry was begun and not ended")
-        meta = Meta(
+    @property
+    def meta(self) -> Meta:
+        """The replicated facts as of the last entry that was ended."""
+        return Meta(
             self.applied_index,
             self.applied_term,
             self.revision,
@@ -123,6 +128,26 @@ class WriteView(ReadView):
             self.position,
             self.state_hash,
         )
+
+    def commit(self) -> None:
+        """Commits what was left open.
+
+        Raises:
+            ReplicaFullError, ReplicaFailedError, DamageError: as ``Replica.write``; everything since the last commit
+                was undone.
+        """
+        try:
+            self._commit()
+        except BaseException as failure:
+            self._undo(failure)
+            raise
+
+    def _undo(self, error: BaseException) -> None:
+        self.transaction.abort()
+        self._on_abort(error)
+
+    def _commit(self) -> None:
+        meta = self.meta
         self._write(META_KEY, meta.encode(), db=self.tables.meta)
         begin_s = time.monotonic()
         self.transaction.commit()

@@ -58,9 +58,12 @@ class Harness:
         self.machine = StateMachine(self.replica, INCARNATION, **self._bounds)
 
     def restart(self) -> None:
-        """Everything in memory is lost."""
+        """Everything in memory is lost, and what was not committed; the log gives that back."""
+        applied_index = self.replica.meta.applied_index
         self.close()
         self._open()
+        lost = [entry for entry in self.log if self.replica.meta.applied_index < entry.index <= applied_index]
+        self.machine.apply_entries(lost)
 
     def close(self) -> None:
         self.replica.close(clean=False)

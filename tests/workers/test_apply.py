@@ -97,6 +97,25 @@ def test_a_drain_that_outgrows_the_map_is_applied_all_the_same(tmp_path: Path) -
     harness.close()
 
 
+@pytest.mark.parametrize("reads_between", [False, True])
+def test_drains_that_share_a_commit_outgrow_the_map_and_none_is_lost(tmp_path: Path, reads_between: bool) -> None:
+    small = Harness(tmp_path / "small", map_bytes=1 << 18)
+    ample = Harness(tmp_path / "ample")
+    for number in range(1, 80):
+        entry = small.entry([[9, 1, 0, [[number, PUT, b"k%d" % number, b"v" * 9000]]]])
+        [applied], events = small.drain([entry])
+        ample.drain([entry])
+        assert applied.replies == [[[number, number + 1, None]]]
+        assert [kv[0] for _, kv, _ in events] == [b"k%d" % number]
+        if reads_between and number % 7 == 0:
+            assert small.replica.read().count(b"", None) == number
+    assert small.replica.meta == ample.replica.meta
+    small.replica.settle()
+    assert small.replica.meta == ample.replica.meta
+    for harness in (small, ample):
+        harness.close()
+
+
 def test_a_compaction_tells_which_replies_wait_for_space(harness: Harness) -> None:
     compact = [int(Op.COMPACT)]
     harness.write([PUT, b"a", b""], [PUT, b"a", b""])

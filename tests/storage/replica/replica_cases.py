@@ -35,6 +35,14 @@ def put(replica: Replica, key: bytes, value: bytes = b"v", lease: int = 0) -> in
     return replica.meta.revision
 
 
+def write_on(replica: Replica, key: bytes, value: bytes = b"v") -> None:
+    """Puts a key, as an entry that is left to be committed with others."""
+    with replica.write_on() as view:
+        view.put(key, value, 0)
+        view.finish_operation()
+        view.end_entry(view.applied_index + 1, 1, view.position + 1)
+
+
 def delete(replica: Replica, key: bytes) -> int:
     with entry(replica) as view:
         view.delete(key)

@@ -1,0 +1,43 @@
+"""What one worker counts of its work, as plain numbers: a metric costs as much as a good part of a lone write."""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import Final
+
+from oarlock.wire import metrics
+
+MAX_DRAINS: Final = 100_000
+"""Measured and not yet told: more than are made in a second; of more, the latest count."""
+
+_requests = metrics.counter("oarlock_requests_total", "Requests taken from clients.")
+_entries = metrics.counter("oarlock_entries_applied_total", "Log entries applied to the replica.")
+_apply_seconds = metrics.histogram("oarlock_apply_seconds", "Seconds a drain of committed entries took to apply.")
+_events = metrics.counter("oarlock_watch_events_total", "Events, before they fan out to watchers.")
+
+
+class WorkerCounts:
+    """Counted since the worker began; ``tell`` brings the metrics up to date.
+
+    Attributes:
+        requests: taken from clients.
+        entries: applied to the replica.
+        events: before they fan out to watchers.
+        applied_s: how long each drain of entries took to apply, in seconds, since ``tell``.
+    """
+
+    __slots__ = ("_grown", "applied_s", "entries", "events", "requests")
+
+    def __init__(self) -> None:
+        self.requests = 0
+        self.entries = 0
+        self.events = 0
+        self.applied_s: deque[float] = deque(maxlen=MAX_DRAINS)
+        self._grown = (metrics.Growth(_requests), metrics.Growth(_entries), metrics.Growth(_events))
+
+    def tell(self) -> None:
+        """To be called about once a second."""
+        for growth, total in zip(self._grown, (self.requests, self.entries, self.events), strict=True):
+            growth.reach(total)
+        metrics.observe_all(_apply_seconds, self.applied_s)
+        self.applied_s.clear()
