@@ -32,6 +32,7 @@ from oarlock.coordinator.round_trips import RoundTrips
 from oarlock.coordinator.snapshot_exchange import SnapshotExchange
 from oarlock.coordinator.snapshotting import Snapshotting
 from oarlock.coordinator.standing import Answers, Standing
+from oarlock.coordinator.waiting import Waiting
 from oarlock.coordinator.worker_port import WorkerPort
 from oarlock.coordinator.worker_requests import WorkerRequests
 from oarlock.storage import snapshots
@@ -52,6 +53,7 @@ class Assembly(NamedTuple):
     """A coordinator and what it owns."""
 
     coordinator: Coordinator
+    waiting: Waiting
     writer: LogWriter
     port: WorkerPort
     peers: Peers
@@ -62,6 +64,7 @@ class Assembly(NamedTuple):
         """Writes what was handed to the writer, for at most ``timeout_s``, and ends threads and sockets."""
         self.commit_word.publish(ASK)
         self.exchange.close()
+        self.waiting.close()
         self.writer.close(timeout_s)
         self.peers.close()
         self.port.close()
@@ -79,7 +82,7 @@ class _Core(NamedTuple):
 class _Doors(NamedTuple):
     """What is connected: sockets and the log's thread."""
 
-    poller: zmq.Poller
+    waiting: Waiting
     peers: Peers
     port: WorkerPort
     writer: LogWriter
@@ -148,7 +151,7 @@ def assemble(
         entry_log,
         core.storage,
         doors.writer,
-        doors.poller,
+        doors.waiting,
         doors.port,
         doors.peers,
         services.leases,
@@ -172,7 +175,7 @@ def assemble(
     following.membership_changed(core.raft.membership, changes)
     if core.raft.membership.voters == (identity.member_id,):
         core.raft.campaign()  # nobody else could: no reason to wait for an election time-out
-    return Assembly(coordinator, doors.writer, doors.port, doors.peers, exchange, commit_word)
+    return Assembly(coordinator, doors.waiting, doors.writer, doors.port, doors.peers, exchange, commit_word)
 
 
 def _core(
@@ -204,7 +207,8 @@ def _doors(
     writer = LogWriter(write_to(entry_log, member_metrics.synced))
     poller.register(port.requests, zmq.POLLIN)
     poller.register(writer.fileno(), zmq.POLLIN)
-    return _Doors(poller, peers, port, writer, Answers(port, peers), round_trips, member_metrics)
+    waiting = Waiting(poller, (port.requests, writer.fileno()), peers.inbox)
+    return _Doors(waiting, peers, port, writer, Answers(port, peers), round_trips, member_metrics)
 
 
 def _services(

@@ -10,10 +10,8 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
-
-import zmq
 
 from oarlock.coordinator.following import Following
 from oarlock.coordinator.forwarding import Forwarding
@@ -29,6 +27,7 @@ from oarlock.coordinator.raft import Message, Raft, Ready, Role
 from oarlock.coordinator.snapshot_exchange import SnapshotExchange
 from oarlock.coordinator.snapshotting import Snapshotting
 from oarlock.coordinator.standing import Answers, Standing
+from oarlock.coordinator.waiting import Waiting
 from oarlock.coordinator.worker_port import WorkerPort
 from oarlock.coordinator.worker_requests import LAST, WorkerRequests
 from oarlock.storage.log import Log
@@ -60,7 +59,7 @@ class Coordinator:
         entry_log: the log; written by ``writer``'s thread, read here.
         storage: the same, as the core reads it; told here of new snapshots.
         writer: makes the core's entries durable.
-        poller: knows the sockets of ``port`` and ``peers``, and the writer.
+        waiting: for ``port``, ``peers`` and the writer.
         port: the workers.
         peers: the other members.
         leases: follows the committed entries.
@@ -86,7 +85,7 @@ class Coordinator:
         entry_log: Log,
         storage: DurableLog,
         writer: LogWriter,
-        poller: zmq.Poller,
+        waiting: Waiting,
         port: WorkerPort,
         peers: Peers,
         leases: LeaseKeeper,
@@ -111,7 +110,7 @@ class Coordinator:
         self._log = entry_log
         self._storage = storage
         self._writer = writer
-        self._poller = poller
+        self._waiting = waiting
         self._port = port
         self._peers = peers
         self._leases = leases
@@ -155,7 +154,7 @@ class Coordinator:
         next_tick_s = time.monotonic() + self._tick_s
         while not self._leaving.done(self._raft, time.monotonic()):
             wait_s = next_tick_s - time.monotonic()
-            readable = dict(self._poller.poll(max(0, int(wait_s * 1000 + 1))))
+            readable = self._waiting.readable(max(0.0, wait_s), alone=not self._peers.followed)
             now_s = time.monotonic()
             next_tick_s = self._tick(now_s, next_tick_s)
             if self._peers.followed:
@@ -171,7 +170,7 @@ class Coordinator:
             self._requests.forward(now_s)
             self._settle(now_s)
 
-    def _look_at_links(self, readable: dict[Any, int]) -> None:
+    def _look_at_links(self, readable: Mapping[Any, int]) -> None:
         for member in self._peers.broken(readable):
             self._raft.report_unreachable(member)
             if member == self._standing.leader:
