@@ -17,7 +17,8 @@ def tick(state: RaftState) -> None:
         return
     if len(state.forwarded):
         state.reads_failed += state.forwarded.take_expired(state.now - state.config.election_ticks)
-    if state.elapsed >= state.election_timeout:
+    # Who may not campaign goes on counting: it must not refuse for ever, out of its lease, whoever asks for its vote.
+    if state.elapsed >= state.election_timeout and state.may_campaign:
         state.elapsed = 0
         election.campaign(state)
 
