@@ -121,6 +121,15 @@ def reads_without_a_heartbeat_quorum() -> AbstractContextManager[Any]:
     return mock.patch.object(reading, "_take", take)
 
 
+def is_alone_among_others() -> AbstractContextManager[Any]:
+    """A leader's workers look its commit index up, though others may have replaced it."""
+
+    def lone_commit_index(state: RaftState) -> int:
+        return state.log.commit if state.is_leader and state.has_committed_in_term else 0
+
+    return mock.patch.object(reading, "lone_commit_index", lone_commit_index)
+
+
 def reads_before_a_commit_in_its_term() -> AbstractContextManager[Any]:
     """A new leader does not know what is committed before it has committed something (Raft paper, section 8)."""
 
@@ -225,6 +234,7 @@ BUGS: dict[str, Callable[[], AbstractContextManager[Any]]] = {
         acknowledges_an_append_before_the_sync,
         answers_a_vote_before_the_sync,
         reads_without_a_heartbeat_quorum,
+        is_alone_among_others,
         reads_before_a_commit_in_its_term,
         applies_twice_what_was_proposed_twice,
         truncates_on_every_append,

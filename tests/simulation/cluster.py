@@ -34,15 +34,18 @@ MEMORY: Final = Path("/dev/shm")
 class SimCluster:
     """See the module. Everything follows from the seed; files are in ``directory``, at best in memory.
 
+    Args:
+        alone: begin with one member.
+
     Attributes:
         hosts: the machines; their numbers begin with 1.
         initial: the first members.
         attributes: what is known of them.
     """
 
-    def __init__(self, seed: int, directory: Path) -> None:
+    def __init__(self, seed: int, directory: Path, *, alone: bool) -> None:
         self.world = World(seed)
-        self.profile = Profile(self.world.rng)
+        self.profile = Profile(self.world.rng, alone=alone)
         self.initial = tuple(range(1, self.profile.voters + 1))
         self.attributes = {member_id: Attributes(f"m{member_id}") for member_id in self.initial}
         self.network = SimNetwork(self.world)
@@ -142,8 +145,11 @@ class SimCluster:
             host.close()
 
 
-def simulate(seed: int) -> SimCluster:
+def simulate(seed: int, *, alone: bool = False) -> SimCluster:
     """Runs one seed.
+
+    Args:
+        alone: let the cluster begin with one member, and come back to that now and then.
 
     Returns:
         The cluster after the run.
@@ -154,11 +160,12 @@ def simulate(seed: int) -> SimCluster:
     """
     base = MEMORY if os.access(MEMORY, os.W_OK) else None
     with tempfile.TemporaryDirectory(prefix="oarlock-simulation-", dir=base) as directory:
-        cluster = SimCluster(seed, Path(directory))
+        cluster = SimCluster(seed, Path(directory), alone=alone)
         try:
             cluster.run()
         except Exception as problem:
-            problem.add_note(f"seed {seed}: repeat it with SIM_SEED={seed} pytest tests/simulation/test_simulation.py")
+            repeat = f"SIM_SEED={seed} pytest tests/simulation/test_simulation.py -k {'alone' if alone else 'keeps'}"
+            problem.add_note(f"seed {seed}: repeat it with {repeat}")
             problem.add_note(f"drawn: {cluster.profile}")
             problem.add_note("\n".join(cluster.world.trace))
             raise

@@ -25,6 +25,7 @@ from oarlock.coordinator.worker_requests import REFUSAL_PAUSE_MS
 from oarlock.storage import snapshots
 from oarlock.storage.log import Identity, Log, LogFailedError, has_log
 from oarlock.storage.snapshots import SnapshotMetadata
+from oarlock.wire.commit_word import ASK
 from oarlock.wire.entries import Entry, Proposal
 from oarlock.wire.errors import NoLeaderError, OarlockError
 from oarlock.wire.internal import PUBLISH_INTERVAL_S, Internal
@@ -69,6 +70,7 @@ class SimCoordinator(SimProcess):
     def __init__(self, host: SimHost) -> None:
         super().__init__(host.world)
         self.host = host
+        host.commit_word.publish(ASK)
         self.member_id = host.member_id
         self.incarnation = self.world.new_id()
         self.log = self._open_log()
@@ -160,6 +162,7 @@ class SimCoordinator(SimProcess):
         judge = self.host.cluster.judge
         while (ready := self.raft.ready()) is not None:
             judge.ready(self, ready)
+            self.host.commit_word.publish(self.raft.lone_commit_index)
             reset_to = self._install(ready.snapshot) if ready.snapshot is not None else None
             if ready.needs_write:
                 self._jobs.append(LogWrite(ready.write, ready.entries, ready.hard_state, ready.truncate_from, reset_to))

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from oarlock.storage.log import Identity, Log
 from oarlock.storage.memory_disk import MemoryDisk
+from oarlock.wire import commit_word
 from oarlock.wire.errors import DamageError
 
 from .coordinator import CLUSTER, LOG_DIRECTORY, SimCoordinator
@@ -46,6 +47,7 @@ class SimHost:
         is_suspect: a bit of its disk was flipped, and it has not started since.
         slow_disk_s: the longest that a sync takes, where the disk is slow.
         clock_rate: how fast its clock runs.
+        commit_word: the memory that its processes share, as long as it is on.
     """
 
     def __init__(self, cluster: SimCluster, number: int, directory: Path) -> None:
@@ -64,6 +66,7 @@ class SimHost:
         self.workers: dict[int, SimWorker] = {}
         self._boots = 0
         self._channels: dict[tuple[bytes, str], Channel] = {}
+        self.commit_word = commit_word.private()
         self._wipe()
 
     def _wipe(self) -> None:
@@ -99,6 +102,7 @@ class SimHost:
             return
         self.powered = True
         self._boots += 1
+        self.commit_word = commit_word.private()
         self.start_coordinator()
         for number in range(self.cluster.profile.workers):
             self.start_worker(number)

@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from .host import SimHost
 
 LOOK_S: Final = 0.2
-MIN_VOTERS: Final = 3
 
 Task = Generator[None, None, None]
 
@@ -63,7 +62,7 @@ class Operator:
 
     def leave(self, host: SimHost) -> None:
         """Lets a member go, if enough others are left and nothing else is to be done."""
-        if host.member_id and not self.is_busy and len(self._members.voters) > MIN_VOTERS:
+        if host.member_id and not self.is_busy and len(self._members.voters) > self.cluster.profile.min_voters:
             self._task = self._leave(host)
 
     @property

@@ -42,6 +42,7 @@ class Profile:
 
     Attributes:
         voters, spares: how many machines have members at first, and how many have none.
+        min_voters: below so many, nobody is let go.
         workers: of each member.
         raft: settings of the core.
         log_options: of the log; small segments and caches make it rotate and read from the disk.
@@ -54,7 +55,7 @@ class Profile:
         faults: probability of each in a tenth of a second.
     """
 
-    def __init__(self, rng: random.Random) -> None:
+    def __init__(self, rng: random.Random, *, alone: bool) -> None:
         self.voters = rng.choice((3, 3, 3, 5))
         self.spares = rng.choice((0, 1, 1))
         self.workers = rng.choice((1, 1, 1, 2))
@@ -88,6 +89,16 @@ class Profile:
             for name, rate in FAULTS.items()
             if rng.random() < 0.35 or name in ALWAYS
         }
+        self.min_voters = 3
+        if alone:
+            self._be_alone()
+
+    def _be_alone(self) -> None:
+        """One member, which is joined by others and left by them, all the time. Its disk is the only one, and must not
+        be damaged."""
+        self.voters = self.min_voters = 1
+        self.spares = 2
+        self.faults |= {"join_member": 0.05, "leave_member": 0.2, "flip_bit": 0.0}
 
     def __str__(self) -> str:
         return ", ".join(f"{name}={value}" for name, value in vars(self).items())

@@ -12,6 +12,7 @@ import pytest
 from .cluster import simulate
 
 CI_SEEDS = 300
+ALONE_SEEDS = 100
 SOAK_SEEDS = 3000
 SEEDS_A_TEST = 10
 
@@ -27,6 +28,12 @@ def seed_groups(first: int, count: int) -> list[range]:
 def test_cluster_keeps_its_promises(seeds: range) -> None:
     for seed in seeds:
         simulate(seed)
+
+
+@pytest.mark.parametrize("seeds", seed_groups(0, int(os.environ.get("SIM_SEEDS", ALONE_SEEDS))), ids=str)
+def test_a_member_alone_is_joined_and_left(seeds: range) -> None:
+    for seed in seeds:
+        simulate(seed, alone=True)
 
 
 @pytest.mark.soak
@@ -59,9 +66,10 @@ def test_a_seed_decides_about_everything(seed: int) -> None:
 
 def test_runs_do_what_they_are_there_for() -> None:
     """What faults leave of a cluster is still one that works, and changes leaders, members and snapshots."""
-    clusters = [simulate(seed) for seed in range(15)]
+    clusters = [simulate(seed, alone=seed >= 12) for seed in range(15)]
     assert sum(cluster.judge.last_committed for cluster in clusters) > 15 * 20
     assert sum(client.successes for cluster in clusters for client in cluster.clients) > 15 * 20
     text = "\n".join(line for cluster in clusters for line in cluster.milestones)
-    for milestone in ("leads term", "installs snapshot", "refuses to start", "ADD_LEARNER", "PROMOTE", "REMOVE"):
+    changes = ("leads term", "installs snapshot", "refuses to start", "ADD_LEARNER", "PROMOTE", "REMOVE")
+    for milestone in (*changes, "a read asks nobody"):
         assert milestone in text, f"in no run: {milestone}"

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, cast
 
+from oarlock.wire.commit_word import ASK
 from oarlock.wire.errors import LeaderChangedError, TimeoutError
 from oarlock.wire.frames import pack, pack_error, unpack
 from oarlock.wire.internal import Internal
@@ -185,7 +186,10 @@ class SimWorker(SimProcess):
         if message[2] < 0:
             self._rounds.failed(message[1], self.world.now_s)
             return
-        for read in self._rounds.answered(message[1], message[2], self.keeper.meta.applied_index):
+        self._confirm(message[1], message[2])
+
+    def _confirm(self, number: int, index: int) -> None:
+        for read in self._rounds.answered(number, index, self.keeper.meta.applied_index):
             self._reads.start(read)
 
     def _on_fetched(self, message: list[Any]) -> None:
@@ -282,9 +286,7 @@ class SimWorker(SimProcess):
         batches = self._batches.flush(now_s)
         if batches:
             self._link.propose(self.proposals.incarnation, batches)
-        number = self._rounds.question(now_s)
-        if number is not None:
-            self._link.ask_read_index(number)
+        self._ask_read_index(now_s)
         self._questions.flush()
         if self._stream.is_behind and self._coordinator:
             first_index = self._stream.fetch_due(now_s)
@@ -295,6 +297,17 @@ class SimWorker(SimProcess):
             if connection.items:
                 items, connection.items = connection.items, []
                 connection.reply(pack([self._term, self.keeper.meta.position, items]))
+
+    def _ask_read_index(self, now_s: float) -> None:
+        number = self._rounds.question(now_s)
+        if number is None:
+            return
+        index = self.host.commit_word.look() if self._greeted else ASK
+        if index == ASK:
+            self._link.ask_read_index(number)
+        else:
+            self.world.note("a read asks nobody")
+            self._confirm(number, index)
 
     def _housekeeping(self) -> None:
         now_s = self.world.now_s
