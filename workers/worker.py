@@ -464,6 +464,7 @@ class Worker:
         write_batches.give_up_overdue(self._proposals, now_s)
         self._questions.give_up_overdue(now_s)
         if self._door is not None and self._absence.due(now_s):
+            self._etcd.has_leader = False  # nor is a member healthy that reads, but whose coordinator stands still
             self._door.answer_everyone(pack_error(0, NoLeaderError()))
         self._reads.give_up_overdue(now_s)
         for read in self._rounds.discard(lambda read: read.deadline_s <= now_s):

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import signal
+import urllib.error
+import urllib.request
 from pathlib import Path
 
 import pytest
@@ -12,7 +14,7 @@ import oarlock
 from oarlock.wire.errors import OarlockError
 from tests.histories.revisions import check_revisions
 from tests.histories.watches import check_watch
-from tests.server import START_TIMEOUT_S, Server, running
+from tests.server import START_TIMEOUT_S, Server, running, wait_until
 
 from .load import TIMEOUT_S, Load
 from .verdict import history_of, last_revision
@@ -29,6 +31,17 @@ async def read(server: Server, key: str) -> bytes | None:
         return None if found is None else found.value
 
 
+def wait_for_health(server: Server, status: int) -> None:
+    def look() -> bool:
+        try:
+            with urllib.request.urlopen(f"{server.client_url}/health") as answer:
+                return bool(answer.status == status)
+        except urllib.error.HTTPError as problem:
+            return problem.code == status
+
+    wait_until(look, TIMEOUT_S, f"/health answers {status}")
+
+
 async def read_while_frozen(server: Server) -> None:
     async with await oarlock.aio.connect(server.native_endpoint, timeout_s=TIMEOUT_S) as client:
         for number in range(20):
@@ -38,7 +51,9 @@ async def read_while_frozen(server: Server) -> None:
         assert found == [b"19"] * CONNECTIONS
         with pytest.raises(OarlockError):
             await client.put("another", "nobody commits this now", timeout_s=REFUSED_S)
+        await asyncio.to_thread(wait_for_health, server, 503)  # it reads, and yet something is wrong
         server.kill_part("coordinator", signal.SIGCONT)
+        await asyncio.to_thread(wait_for_health, server, 200)
         assert await client.put("k", "later")
         assert await read(server, "k") == b"later"
 
