@@ -92,7 +92,9 @@ def judge(headers: Headers, methods: Methods) -> Request | Refusal:
         methods: what is served; always the same for a connection.
     """
     known = headers.derived
-    if isinstance(known, Request | Refusal):
+    if type(known) is Request:  # as nearly all; a union would be made anew for each call
+        return known
+    if isinstance(known, Refusal):
         return known
     verdict = _judge(headers, methods)
     headers.derived = verdict

@@ -121,11 +121,11 @@ class FrameReader:
                 return True
 
     def _keep(self, needed: int) -> bool:
-        """What is left is less than the ``needed`` bytes: it waits for more."""
+        """What is left is less than the ``needed`` bytes: it waits for more, and nothing else is kept."""
         if self._position < len(self._data):
             self._kept += self._data[self._position :]
         self._needed = needed
-        self._data, self._position = b"", 0
+        self._data, self._position, self.payload = b"", 0, b""
         return False
 
     def _preface(self, data: bytes) -> int:

@@ -39,6 +39,30 @@ def methods(backend: Backend) -> Sequence[Method]:
     )
 
 
+def plain_put(message: bytes) -> tuple[bytes, bytes] | None:
+    """Key and value of a `PutRequest` that has nothing else, a key of less than 128 bytes and a value of less than
+    16 KiB, as every client encodes them; None for any other. Most puts are such, and this takes a fifth of the time of
+    the general way.
+
+    >>> plain_put(b"\\x0a\\x01k\\x12\\x02vw"), plain_put(b"\\x0a\\x01k\\x12\\x02vw\\x20\\x01")
+    ((b'k', b'vw'), None)
+    """
+    size = len(message)
+    if size < 4 or message[0] != 0x0A or message[1] > 127:
+        return None
+    end = 2 + message[1]
+    if end + 2 > size or message[end] != 0x12:
+        return None
+    length, start = message[end + 1], end + 2
+    if length > 127:
+        if start == size or message[start] > 127:
+            return None
+        length, start = length & 127 | message[start] << 7, start + 1
+    if start + length != size:
+        return None
+    return message[2:end], message[start:]
+
+
 class KeyValueService:
     """The calls that write."""
 
@@ -47,6 +71,10 @@ class KeyValueService:
 
     def put(self, exchange: Exchange, message: bytes) -> None:
         """KV.Put."""
+        plain = plain_put(message)
+        if plain is not None:
+            ask(self._backend, exchange, [_PUT, *plain], self._put_response)
+            return
         request = PutRequest.FromString(message)
         lease, flags = request.lease, put_flags(request)
         asked: list[Any] = [_PUT, request.key, request.value]
