@@ -31,7 +31,11 @@ FOLDERS: Final = (
     "gateway/grpc",
     "gateway/services",
 )
-"""Where a request passes. Clients and the command line start sooner, and are debugged by users, as they are."""
+"""Where a request passes. The command line starts sooner as it is."""
+
+CLIENT: Final = ("connection.py", "direct_connection.py", "link.py", "pending.py", "session.py", "sync_driver.py")
+"""What every call of a client passes, in the folder of the package itself. What takes users' arguments stays as it is: it
+names what is wrong with them, and a compiled function would be first, with less to say."""
 
 AS_THEY_ARE: Final = frozenset(
     {
@@ -77,6 +81,7 @@ def extensions() -> list[Extension]:
         )
         for folder in FOLDERS
     ]
+    groups.append(([str(TREE / "oarlock" / module) for module in CLIENT], "oarlock.compiled"))
     found = mypycify(
         # Its cache of one run makes the next one, of a few changed modules, forget constructors.
         [

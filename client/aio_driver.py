@@ -17,8 +17,8 @@ from typing import Any, Final
 
 import zmq
 
-from oarlock.connection import Connection, News
-from oarlock.direct_connection import DirectConnection, open_connection
+from oarlock.connection import AnyConnection, News
+from oarlock.direct_connection import open_connection
 from oarlock.link import LinkState
 from oarlock.pending import Completion
 from oarlock.results import Header
@@ -38,7 +38,7 @@ class Driver:
         self.now: Final[Callable[[], float]] = self._loop.time
         client_id = secrets.randbits(62) + 1
         self._session: Final = Session(settings, client_id, Random(client_id).random, seen_revision=seen_revision)
-        self._connection: Connection | DirectConnection | None = None
+        self._connection: AnyConnection | None = None
         self._unsent: Final[deque[bytes]] = deque()  # at most what is pending: libzmq takes more as it sends
         self._flush_due = False
         self._timer: asyncio.TimerHandle | None = None

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import struct
 from enum import Enum
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 import zmq
 
@@ -70,6 +70,27 @@ class News(Enum):
 
     UP = "up"
     LOST = "lost"
+
+
+class AnyConnection(Protocol):
+    """What a driver needs of a connection, whoever speaks the protocol: see ``Connection``."""
+
+    @property
+    def fd(self) -> int: ...
+
+    @property
+    def monitor_fd(self) -> int | None: ...
+
+    @property
+    def has_news(self) -> bool: ...
+
+    def send(self, message: bytes) -> bool: ...
+
+    def receive(self, limit: int) -> list[bytes]: ...
+
+    def news(self) -> list[News]: ...
+
+    def close(self) -> None: ...
 
 
 class Connection:

@@ -25,8 +25,8 @@ from typing import Any, Final, TypeVar
 
 import zmq
 
-from oarlock.connection import Connection, News
-from oarlock.direct_connection import DirectConnection, open_connection
+from oarlock.connection import AnyConnection, News
+from oarlock.direct_connection import open_connection
 from oarlock.link import LinkState
 from oarlock.pending import Completion
 from oarlock.results import Header
@@ -67,7 +67,7 @@ class Driver:
         self._session: Final = Session(settings, client_id, Random(client_id).random)
         self._lock: Final = Lock()
         self._pid: Final = os.getpid()
-        self._connection: Connection | DirectConnection | None = None
+        self._connection: AnyConnection | None = None
         self._unsent: list[bytes] = []
         self._leader: Waiter | None = None
         self._leader_until = math.inf

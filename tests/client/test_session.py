@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from oarlock import session as session_module
 from oarlock.link import LinkState
-from oarlock.session import MAX_SILENCE_S, PING_AFTER_S, Session
+from oarlock.pending import Completion
+from oarlock.session import MAX_MESSAGE_BYTES, MAX_PENDING, MAX_SILENCE_S, PING_AFTER_S, Session
 from oarlock.settings import Settings
 from oarlock.wire.errors import (
     ClosedError,
@@ -42,7 +42,7 @@ class Bench:
         self.errors: dict[Any, OarlockError] = {}
         self.results: dict[Any, Any] = {}
 
-    def take(self, completions: list[session_module.Completion]) -> None:
+    def take(self, completions: list[Completion]) -> None:
         for waiter, result, error in completions:
             assert waiter not in self.results
             assert waiter not in self.errors
@@ -97,15 +97,15 @@ def test_what_is_asked_together_travels_together(bench: Bench) -> None:
     assert bench.session.revision == 7
 
 
-def test_messages_are_bounded_in_number_and_bytes(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(session_module, "MAX_MESSAGE_BYTES", 100)
+def test_messages_are_bounded_in_number_and_bytes(bench: Bench) -> None:
     for number in range(40):
-        bench.ask(str(number))
+        bench.session.request(Op.PUT, (b"k", bytes(100_000)), None, str(number), 5.0)
     messages = bench.sent()
     numbers = [request[0] for message in messages for request in message[4]]
     assert numbers == sorted(numbers)
     assert len(numbers) == 40
-    assert all(len(pack(message)) <= 100 for message in messages)
+    assert all(len(pack(message)) <= MAX_MESSAGE_BYTES for message in messages)
+    assert len(messages) > 1
 
 
 def test_what_cannot_be_packed_fails_alone(bench: Bench) -> None:
@@ -387,9 +387,9 @@ def test_close_ends_what_is_pending(bench: Bench) -> None:
     assert isinstance(bench.errors["a"], ClosedError)
 
 
-def test_pending_requests_are_bounded(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(session_module, "MAX_PENDING", 1)
-    bench.ask("a")
+def test_pending_requests_are_bounded(bench: Bench) -> None:
+    for _ in range(MAX_PENDING):
+        bench.ask("a")
     with pytest.raises(OverloadedError):
         bench.ask("b")
 

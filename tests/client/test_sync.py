@@ -9,7 +9,7 @@ import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from queue import Queue
-from typing import Any, cast
+from typing import Any
 
 import pytest
 
@@ -341,7 +341,7 @@ def test_a_page_that_comes_while_the_last_one_is_asked_for_is_followed_by_the_ne
             pass
 
     driver = Driver(Settings(("127.0.0.1:1",), 30.0, 5.0, "test"))
-    driver._connection = prompt = cast("Any", Prompt())
+    driver._connection = prompt = Prompt()
     driver._session.opened(0.0)
     driver._session.connected(0.0)
     driver._session.link.greeted()
