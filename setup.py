@@ -34,8 +34,8 @@ FOLDERS: Final = (
 """Where a request passes. The command line starts sooner as it is."""
 
 CLIENT: Final = ("connection.py", "direct_connection.py", "link.py", "pending.py", "session.py", "sync_driver.py")
-"""What every call of a client passes, in the folder of the package itself. What takes users' arguments stays as it is: it
-names what is wrong with them, and a compiled function would be first, with less to say."""
+"""What every call of a client passes, in the folder of the package itself. What takes users' arguments stays as it is:
+it names what is wrong with them, and a compiled function would be first, with less to say."""
 
 AS_THEY_ARE: Final = frozenset(
     {
