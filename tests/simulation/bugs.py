@@ -122,10 +122,10 @@ def reads_without_a_heartbeat_quorum() -> AbstractContextManager[Any]:
 
 
 def is_alone_among_others() -> AbstractContextManager[Any]:
-    """A leader's workers look its commit index up, though others may have replaced it."""
+    """Workers of every member look its commit index up, though others commit without it."""
 
     def lone_commit_index(state: RaftState) -> int:
-        return state.log.commit if state.is_leader and state.has_committed_in_term else 0
+        return state.log.commit
 
     return mock.patch.object(reading, "lone_commit_index", lone_commit_index)
 

@@ -37,6 +37,7 @@ class Judge(RaftJudge):
        any such operation that was over when it began.
     4. A write whose error says that it was not carried out never is.
     5. Nobody's lease is revoked by the lessor before the time is over that its keeper was promised.
+    6. An index that a worker looks up, in place of asking, is not below anything that is committed anywhere.
     """
 
     def __init__(self, world: World, initial: tuple[int, ...]) -> None:
@@ -156,6 +157,11 @@ class Judge(RaftJudge):
         if fresh:
             assert revision >= floor, f"stale read at revision {revision}: {floor} had been acknowledged"
             self.acknowledged = max(self.acknowledged, revision)
+
+    def index_looked_up(self, worker: SimWorker, index: int) -> None:
+        """A worker has found ``index`` in the commit word."""
+        who = f"member {worker.host.member_id}, worker {worker.number}"
+        assert index >= self.last_committed, f"{who}: looked up {index}, but {self.last_committed} is committed"
 
     def events(self, key: bytes, end: bytes, after: int, until: int) -> list[Any]:
         """What a watcher must see between two revisions."""

@@ -98,7 +98,7 @@ class Profile:
         be damaged."""
         self.voters = self.min_voters = 1
         self.spares = 2
-        self.faults |= {"join_member": 0.05, "leave_member": 0.2, "flip_bit": 0.0}
+        self.faults |= {"join_member": 0.05, "leave_member": 0.2, "pause_leader": 0.1, "flip_bit": 0.0}
 
     def __str__(self) -> str:
         return ", ".join(f"{name}={value}" for name, value in vars(self).items())

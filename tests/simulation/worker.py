@@ -307,6 +307,7 @@ class SimWorker(SimProcess):
             self._link.ask_read_index(number)
         else:
             self.world.note("a read asks nobody")
+            self.host.cluster.judge.index_looked_up(self, index)
             self._confirm(number, index)
 
     def _housekeeping(self) -> None:
