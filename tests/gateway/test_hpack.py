@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 from hpack import Decoder, Encoder
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from oarlock.gateway.http2.faults import ConnectionFault, MisuseError
@@ -17,12 +17,14 @@ VALUES = st.sampled_from([b"", b"POST", b"/", b"trailers", b"v" * 200, b"\x80\xf
 LISTS = st.lists(st.tuples(NAMES, VALUES, st.booleans()), max_size=12)
 
 
+@example([0, [], 39, 39, [(b":method", b"", False)]], False)
 @given(st.lists(LISTS | st.integers(0, 4096), max_size=12), st.booleans())
 def test_any_encoder_is_understood(steps: list[list[tuple[bytes, bytes, bool]] | int], huffman: bool) -> None:
     encoder, decoder = Encoder(), HeaderDecoder(1 << 20)
     for step in steps:
         if isinstance(step, int):
-            encoder.header_table_size = step
+            if step != encoder.header_table_size:  # this encoder forgets a change that is told twice
+                encoder.header_table_size = step
             continue
         for _ in range(3):  # the later ones are equal blocks, where the table allows it
             decoded = decoder.decode(encoder.encode(step, huffman=huffman))
