@@ -49,7 +49,7 @@ AS_THEY_ARE: Final = frozenset(
         *("gateway/services/reflection.py", "gateway/services/snapshot.py", "gateway/services/health.py"),
         "storage/log/verification.py",
         *("wire/logs.py", "wire/process.py", "wire/metrics.py", "wire/process_metrics.py", "wire/exposition.py"),
-        *("wire/taken_ports.py", "wire/version.py", "wire/sockets.py", "wire/members.py"),
+        *("wire/taken_ports.py", "wire/version.py", "wire/sockets.py", "wire/members.py", "wire/scheduling.py"),
         *("coordinator/process.py", "coordinator/assembly.py", "coordinator/bootstrap.py", "coordinator/identity.py"),
         *("coordinator/members.py", "coordinator/member_metrics.py", "coordinator/raft/memory_storage.py"),
         *("coordinator/snapshot_exchange.py", "coordinator/snapshot_transfer.py", "coordinator/snapshotting.py"),

@@ -18,7 +18,7 @@ from oarlock.storage.disk import RealDisk
 from oarlock.storage.log import Identity, Log, has_log
 from oarlock.storage.log.verification import Verification
 from oarlock.storage.snapshots import SnapshotMetadata
-from oarlock.wire import commit_word, logs, process
+from oarlock.wire import commit_word, logs, process, scheduling
 from oarlock.wire.errors import ConfigurationError, DamageError, OarlockError
 from oarlock.wire.internal import make_run_directory
 
@@ -30,6 +30,7 @@ CLOSE_TIMEOUT_S: Final = 5.0
 
 def main() -> int:
     """Runs the coordinator; returns the exit code of the process."""
+    scheduling.take_short_turns()
     process.die_with_parent()
     process.set_process_title("oarlock: coordinator")
     settings = process.child_settings()

@@ -18,7 +18,7 @@ import uvloop
 import zmq
 
 from oarlock.gateway.http2.keepalive import KeepalivePolicy
-from oarlock.wire import commit_word, logs, process
+from oarlock.wire import commit_word, logs, process, scheduling
 from oarlock.wire.errors import ConfigurationError, CorruptError, DamageError, OarlockError
 from oarlock.wire.frames import TOKEN_BYTES
 from oarlock.wire.operations import PROTOCOL_VERSION
@@ -58,6 +58,7 @@ MAP_BYTES: Final = 1 << 30
 
 def main() -> int:
     """Runs a worker; returns the exit code of the process."""
+    scheduling.take_short_turns()
     process.die_with_parent()
     process.raise_descriptor_limit()
     number = process.worker_number()
