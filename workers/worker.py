@@ -38,6 +38,7 @@ from oarlock.workers.read_index import ReadRounds
 from oarlock.workers.reads import Reads
 from oarlock.workers.replica_keeper import ReplicaKeeper
 from oarlock.workers.requests import Requests
+from oarlock.workers.spinning import Spinning
 from oarlock.workers.watch.hub import WatchHub
 from oarlock.workers.watch.port import WatchPort
 from oarlock.workers.worker_counts import WorkerCounts
@@ -126,6 +127,7 @@ class Worker:
             self._batches, self._rounds, self._questions, self._reads, self._proposals, keeper
         )
         self._counts = WorkerCounts()
+        self._spinning = Spinning(loop.call_soon)
         self._coordinator = 0
         self._greeted = False
         self._term = 0
@@ -193,6 +195,7 @@ class Worker:
 
     def _on_message(self, message: list[Any]) -> None:
         self._flush_scheduled = True  # the link calls it behind its messages
+        self._spinning.wake(time.monotonic())
         kind = message[0]
         if kind == Internal.COMMITTED:
             _, coordinator, self._term, leader, commit_index, entries = message
@@ -405,6 +408,7 @@ class Worker:
     def _flush(self) -> None:
         self._flush_scheduled = True  # what is answered from here on leaves at the end of this
         now_s = time.monotonic()
+        self._spinning.wake(now_s)
         if (message := self._etcd.take()) is not None:
             self._busy = True
             self._requests.take(message, now_s)
@@ -425,6 +429,7 @@ class Worker:
             self._flush_doors(self._keeper.meta.position)
         if self._watch_port is not None and self._watch_port.has_more():
             self._loop.call_soon(self._on_subscriptions)
+        self._spinning.rest()
 
     def _ask_read_index(self, now_s: float) -> None:
         """Gets the reads that wait an index, where it is time to: looks it up, or else asks for it."""
