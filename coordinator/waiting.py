@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import select
 import time
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 import zmq
-
-from oarlock.wire.pace import SPIN_S, Pace
 
 LOOK_AGAIN_S: Final = 0.1
 """How long a message may be overlooked: other members ask again after more than that."""
@@ -33,7 +30,6 @@ class Waiting:
         self._poller = poller
         self._descriptors = frozenset(descriptors)
         self._looked_s = 0.0
-        self._pace = Pace()
         self._epoll = select.epoll()
         for descriptor in (*descriptors, inbox.FD):
             self._epoll.register(descriptor, select.EPOLLIN)
@@ -46,30 +42,12 @@ class Waiting:
         """
         if not alone:
             return dict(self._poller.poll(int(timeout_s * 1000 + 1)))
-        found = dict(self._arrived(timeout_s))
+        found = dict(self._epoll.poll(timeout_s))
         now_s = time.monotonic()
         if found.keys() <= self._descriptors and now_s - self._looked_s < LOOK_AGAIN_S:
             return found
         self._looked_s = now_s
         return dict(self._poller.poll(0))
-
-    def _arrived(self, timeout_s: float) -> list[tuple[int, int]]:
-        begin_s = now_s = time.monotonic()
-        found: list[tuple[int, int]] = []
-        if self._pace.is_brisk:
-            until_s = begin_s + min(SPIN_S, timeout_s)
-            while not found and now_s < until_s:
-                found = self._epoll.poll(0)
-                if not found:
-                    os.sched_yield()
-                    now_s = time.monotonic()
-        if not found:
-            found = self._epoll.poll(max(0.0, timeout_s - (now_s - begin_s)))
-        if found:
-            self._pace.waited(time.monotonic() - begin_s)
-        elif timeout_s > SPIN_S:
-            self._pace.slackened()
-        return found
 
     def close(self) -> None:
         """Gives the descriptor back."""

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from oarlock.wire.pace import SPIN_S, Pace
+from oarlock.workers.pace import SPIN_S, Pace
 
 
 class Spinning:

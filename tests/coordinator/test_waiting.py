@@ -8,7 +8,6 @@ import pytest
 import zmq
 
 from oarlock.coordinator.waiting import Waiting
-from oarlock.wire.pace import BRISK_WAITS, SPIN_S
 
 LONG_S = 60.0
 
@@ -72,15 +71,4 @@ def test_a_message_that_zeromq_told_somebody_else_of_is_found_all_the_same(socke
     sockets.peer.send(b"hello")
     while not sockets.inbox.getsockopt(zmq.EVENTS) & zmq.POLLIN:
         pass  # each of these takes away what the descriptor has to tell
-    assert sockets.found(sockets.inbox)
-
-
-def test_a_brisk_pace_changes_nothing_but_the_sleep(sockets: Sockets) -> None:
-    os.write(sockets.pipe_end, b".")
-    for _ in range(2 * BRISK_WAITS):
-        assert sockets.found(sockets.pipe)
-    os.read(sockets.pipe, 1)
-    assert not sockets.waiting.readable(0.0, alone=True)
-    assert not sockets.waiting.readable(2 * SPIN_S, alone=True)
-    sockets.peer.send(b"hello")
     assert sockets.found(sockets.inbox)

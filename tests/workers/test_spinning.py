@@ -3,7 +3,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
-from oarlock.wire.pace import BRISK_WAITS, SPIN_S
+from oarlock.workers.pace import BRISK_WAITS, SPIN_S
 from oarlock.workers.spinning import Spinning
 
 

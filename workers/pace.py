@@ -1,8 +1,8 @@
 """Whether to sleep at all until the next message comes.
 
 A processor that sleeps takes some 10 µs to wake up, and then runs for a while with cold caches, in a virtual machine
-more so: a lone put passes five such wake-ups. So who has been woken soon, again and again, looks a little longer before
-it sleeps. Measured on 2 cores, a lone client's medians: a put 337 -> 250 µs, a read 101 -> 76 µs.
+more so. So a worker that has been woken soon, again and again, looks a little longer before it sleeps. Measured on 2
+cores, a lone client's medians: a put 337 -> 250 µs, a read 101 -> 76 µs.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from oarlock.wire.pace import BRISK_WAITS, SPIN_S, Pace
+from oarlock.workers.pace import BRISK_WAITS, SPIN_S, Pace
 
 
 def brisk() -> Pace:
