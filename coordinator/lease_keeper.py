@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import OrderedDict, defaultdict
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 from oarlock.coordinator.lessor import EXPIRING, Lessor
 from oarlock.wire.entries import Entry, EntryKind, Proposal
@@ -47,13 +47,11 @@ class LeaseKeeper:
         self._parked: defaultdict[int, list[Waiter]] = defaultdict(list)
         self._revoking: dict[int, float] = {}
         self._carried_out: OrderedDict[tuple[int, int], None] = OrderedDict()
-        self._has_forgotten = bool(ledger.to_value())  # it begins from a snapshot, which does not tell
 
     def load(self, leases: Iterable[tuple[int, int]], ledger: ProposalLedger) -> None:
         """Takes leases and ledger of a snapshot in place of all others; only while not leading."""
         self._lessor.load(leases)
         self._ledger = ledger
-        self._has_forgotten = True
 
     def lead(self, now_s: float, extend_s: float) -> None:
         """This member leads, and has committed an entry of its term: full time for every lease.
@@ -95,41 +93,30 @@ class LeaseKeeper:
             if not entry.incarnation or not self._ledger.admit(entry.incarnation, entry.batch, entry.index):
                 continue
             if entry.kind == EntryKind.LEASE_GRANT:
-                for _, (lease_id, ttl_s) in self._new_requests(entry.payload, Op.LEASE_GRANT):
+                for lease_id, ttl_s in self._new_requests(entry.payload, Op.LEASE_GRANT):
                     self._lessor.grant(lease_id, ttl_s, now_s)
             elif entry.kind == EntryKind.LEASE_REVOKE:
-                for is_certain, (lease_id,) in self._new_requests(entry.payload, Op.LEASE_REVOKE):
-                    if is_certain:
-                        self._lessor.revoke(lease_id)
-                        self._revoking.pop(lease_id, None)
-                    else:
-                        self._lessor.doubt(lease_id)
+                for (lease_id,) in self._new_requests(entry.payload, Op.LEASE_REVOKE):
+                    self._lessor.revoke(lease_id)
+                    self._revoking.pop(lease_id, None)
                     ended.extend((waiter, lease_id) for waiter in self._parked.pop(lease_id, ()))
         return ended
 
-    def _new_requests(self, payload: bytes, operation: Op) -> list[tuple[bool, list[Any]]]:
+    def _new_requests(self, payload: bytes, operation: Op) -> list[list[Any]]:
         """The arguments of requests that the state machine carries out: not those that a client has sent again.
 
         Without that, a grant that is repeated after its lease has ended would leave a lease here that nobody has, and
         a repeated revoke would end the next lease of that id.
-
-        Returns:
-            (certain, arguments) each; what is not certain may be a repetition that is not known here any more, or one
-            that comes too late, and is refused then. A grant that was none costs a revoke of no effect in the end; a
-            revoke that was none must not make a lease immortal.
         """
         found = []
-        for request in _requests(payload, operation):
-            if request.client_id:
-                name = (request.client_id, request.sequence)
-                if name in self._carried_out:
+        for client_id, sequence, arguments in _requests(payload, operation):
+            if client_id:
+                if (client_id, sequence) in self._carried_out:
                     continue
-                self._carried_out[name] = None
+                self._carried_out[client_id, sequence] = None
                 if len(self._carried_out) > MAX_REMEMBERED_REQUESTS:
                     self._carried_out.popitem(last=False)
-                    self._has_forgotten = True
-            is_certain = not request.client_id or not (request.is_repeated or self._has_forgotten)
-            found.append((is_certain, request.arguments))
+            found.append(arguments)
         return found
 
     def keep_alive(self, waiter: Waiter, lease_ids: Sequence[int], now_s: float) -> list[tuple[int, int]]:
@@ -187,21 +174,13 @@ class LeaseKeeper:
         self._lessor.unexpire(lease_ids, now_s)
 
 
-class _Request(NamedTuple):
-    """A request in an entry; ``is_repeated`` where its client says that it has sent it before."""
-
-    client_id: int
-    is_repeated: bool
-    sequence: int
-    arguments: list[Any]
-
-
-def _requests(payload: bytes, operation: Op) -> list[_Request]:
-    """Every request of ``operation`` in an entry's payload; a payload nobody can read has none."""
+def _requests(payload: bytes, operation: Op) -> list[tuple[int, int, list[Any]]]:
+    """(client, sequence, arguments) of every request of ``operation`` in an entry's payload; a payload nobody can read
+    has none."""
     try:
         return [
-            _Request(client_id, since != 0, request[0], request[2:])
-            for client_id, _, since, requests in unpack(payload)
+            (client_id, request[0], request[2:])
+            for client_id, _, _, requests in unpack(payload)
             for request in requests
             if request[1] == operation
         ]

@@ -32,8 +32,7 @@ class Lessor:
     Invariants:
     1. Every lease in ``_deadline_s`` is in ``_ttl_s``; all of them are while leading, none while not.
     2. A lease in ``_expiring`` was handed out by ``expired`` and is never renewed again, until it is revoked.
-    3. A lease in ``_doubtful`` is in ``_ttl_s``, and for everybody who asks it is not.
-    4. The heap holds, for every lease that is not expiring, an entry at or before its deadline (entries that a renewal
+    3. The heap holds, for every lease that is not expiring, an entry at or before its deadline (entries that a renewal
        has made too early are put right when they come up).
     """
 
@@ -41,7 +40,6 @@ class Lessor:
         self._ttl_s: dict[int, int] = {}
         self._deadline_s: dict[int, float] = {}
         self._expiring: set[int] = set()
-        self._doubtful: set[int] = set()
         self._heap: list[tuple[float, int]] = []
         self._leading = False
 
@@ -61,13 +59,11 @@ class Lessor:
         """Takes the leases of a snapshot, (id, TTL in seconds) each, in place of all others."""
         self.stop_leading()
         self._ttl_s = dict(leases)
-        self._doubtful.clear()
 
     def grant(self, lease_id: int, ttl_s: int, now_s: float) -> None:
         """A grant was committed. One for a lease that exists changes nothing, as in the replicated state."""
-        if lease_id in self._ttl_s and lease_id not in self._doubtful:
+        if lease_id in self._ttl_s:
             return
-        self._doubtful.discard(lease_id)
         self._ttl_s[lease_id] = ttl_s
         if self._leading:
             self._set_deadline(lease_id, now_s + ttl_s)
@@ -77,15 +73,8 @@ class Lessor:
         self._ttl_s.pop(lease_id, None)
         self._deadline_s.pop(lease_id, None)
         self._expiring.discard(lease_id)
-        self._doubtful.discard(lease_id)
         if len(self._heap) > 2 * len(self._deadline_s) + MOST_DEAD_ENTRIES:
             self._make_heap()
-
-    def doubt(self, lease_id: int) -> None:
-        """A revoke was committed that the replicated state may have refused. The lease is as good as gone, and is
-        handed out by ``expired`` all the same when its time is over: if it does live on there, that ends it."""
-        if lease_id in self._ttl_s:
-            self._doubtful.add(lease_id)
 
     def lead(self, now_s: float, extend_s: float) -> None:
         """This member leads from now on: every lease gets its full time again.
@@ -112,7 +101,7 @@ class Lessor:
         Returns:
             The granted TTL in seconds, 0 where there is no such lease, ``EXPIRING`` where it is too late.
         """
-        ttl_s = 0 if lease_id in self._doubtful else self._ttl_s.get(lease_id, 0)
+        ttl_s = self._ttl_s.get(lease_id, 0)
         if lease_id in self._expiring:
             return EXPIRING
         if ttl_s and self._leading:
@@ -123,7 +112,7 @@ class Lessor:
     def time_to_live(self, lease_id: int, now_s: float) -> tuple[int, int]:
         """(whole seconds left, granted TTL); (-1, 0) where there is no such lease."""
         ttl_s = self._ttl_s.get(lease_id)
-        if ttl_s is None or lease_id in self._doubtful:
+        if ttl_s is None:
             return -1, 0
         return int(self._deadline_s.get(lease_id, now_s + ttl_s) - now_s), ttl_s
 
@@ -163,7 +152,6 @@ class Lessor:
 
     def validate(self) -> None:
         """Checks the invariants. Raises AssertionError where one does not hold."""
-        assert self._doubtful <= self._ttl_s.keys()
         if self._leading:
             assert self._deadline_s.keys() == self._ttl_s.keys()
             earliest: dict[int, float] = {}

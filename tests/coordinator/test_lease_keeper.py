@@ -111,38 +111,3 @@ def test_a_request_that_a_client_repeats_counts_once(keeper: LeaseKeeper) -> Non
     assert keeper.keep_alive(WAITER, [7], 2.0) == [(7, 0)]
     keeper.committed([entry(4, 3, EntryKind.LEASE_GRANT, 7, 20), entry(5, 2, EntryKind.LEASE_REVOKE, 7)], 3.0)
     assert keeper.keep_alive(WAITER, [7], 4.0) == [(7, 20)]
-
-
-def revoke_of_client(index: int, batch: int, sequence: int, since: int) -> Entry:
-    payload = pack([[42, 1, since, [[sequence, int(Op.LEASE_REVOKE), 7]]]])
-    return Entry(index, 1, EntryKind.LEASE_REVOKE, 1, batch, payload)
-
-
-def test_a_repeated_revoke_may_be_refused_and_makes_no_lease_immortal(keeper: LeaseKeeper) -> None:
-    keeper.committed([grant(1, 1, (7, 10)), revoke_of_client(2, 2, 5, since=1)], 0.0)
-    assert keeper.keep_alive(WAITER, [7], 1.0) == [(7, 0)]
-    assert keeper.time_to_live([7], 1.0) == [(7, -1, 0)]
-    proposal = keeper.revokes_due(10.0)
-    assert proposal is not None
-    keeper.committed([as_entry(3, proposal)], 10.0)
-    assert (keeper.count, keeper.revokes_due(100.0)) == (0, None)
-
-
-def test_a_revoke_that_is_sent_for_the_first_time_ends_a_lease(keeper: LeaseKeeper) -> None:
-    keeper.committed([grant(1, 1, (7, 10)), revoke_of_client(2, 2, 5, since=0)], 0.0)
-    assert (keeper.count, keeper.revokes_due(100.0)) == (0, None)
-
-
-def test_after_a_snapshot_any_revoke_of_a_client_may_be_a_repetition(keeper: LeaseKeeper) -> None:
-    keeper.stop_leading()
-    keeper.load([(7, 10)], ProposalLedger.from_value([[1, 1, 1]]))
-    keeper.lead(0.0, 0.0)
-    keeper.committed([revoke_of_client(2, 2, 5, since=0)], 0.0)
-    assert keeper.keep_alive(WAITER, [7], 1.0) == [(7, 0)]
-    assert keeper.revokes_due(10.0) is not None
-
-
-def test_a_lease_in_doubt_that_is_granted_again_lives(keeper: LeaseKeeper) -> None:
-    keeper.committed([grant(1, 1, (7, 10)), revoke_of_client(2, 2, 5, since=1), grant(3, 3, (7, 50))], 0.0)
-    assert keeper.keep_alive(WAITER, [7], 20.0) == [(7, 50)]
-    assert keeper.revokes_due(60.0) is None
