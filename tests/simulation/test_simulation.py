@@ -12,7 +12,7 @@ import pytest
 from .cluster import simulate
 
 CI_SEEDS = 300
-ALONE_SEEDS = 100
+ALONE_SEEDS = 50
 SOAK_SEEDS = 3000
 SEEDS_A_TEST = 10
 
