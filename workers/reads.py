@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any, Final, NamedTuple, Protocol
 
 from oarlock.gateway.service import EncodedRows
-from oarlock.storage.replica import ReadView, Replica
+from oarlock.storage.replica import ReadView, Replica, ReplicaFailedError
 from oarlock.wire.errors import InternalError, OarlockError, OverloadedError, TimeoutError
 from oarlock.wire.frames import pack_error
 from oarlock.wire.logs import get_logger
@@ -105,6 +105,8 @@ class Reads:
                     read.caller.answer_long(item, len(found[0][1]) if found else 0)
                     return
             self._begin(read)
+        except ReplicaFailedError:
+            raise  # a commit that the read was to find failed: the worker ends, and its clients ask another
         except OarlockError as problem:
             read.caller.answer(pack_error(request[0], problem))
         except Exception:
