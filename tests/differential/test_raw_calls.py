@@ -210,6 +210,7 @@ def test_a_learner_comes_and_goes_alike(pair: Pair) -> None:
         pair.same("Cluster/MemberList")
         pair.same("Cluster/MemberAdd", peerURLs=lambda side: side.peer_urls)
         pair.same("Cluster/MemberAdd", peerURLs=["http://127.0.0.1:10"], isLearner=True)
+        pair.let_etcd_advance()
         refused = [_promoted(side, added[side.name]) for side in pair.sides]
         assert [each.code for each in refused] == [FAILED_PRECONDITION] * 2  # of two reasons each names another first
         pair.same("Maintenance/MoveLeader", targetID=lambda side: added[side.name])
