@@ -106,7 +106,7 @@ class Reads:
                     return
             self._begin(read)
         except ReplicaFailedError:
-            raise  # a commit that the read was to find failed: the worker ends, and its clients ask another
+            raise  # what was applied is lost here: the worker ends, and its clients ask another
         except OarlockError as problem:
             read.caller.answer(pack_error(request[0], problem))
         except Exception:

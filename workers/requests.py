@@ -6,6 +6,7 @@ import secrets
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
+from oarlock.storage.replica import ReplicaFailedError
 from oarlock.wire.entries import EntryKind
 from oarlock.wire.errors import (
     InternalError,
@@ -134,6 +135,8 @@ class Requests:
                     size_bytes += self._add_write(message, request, writes, deadline_s)
                 else:
                     self._add_read(Read(caller, request, deadline_s))
+            except ReplicaFailedError:
+                raise  # the worker ends: see Reads.start
             except OarlockError as problem:
                 caller.answer(pack_error(_sequence(request), problem))
             except Exception:

@@ -14,6 +14,8 @@ from typing import Final
 
 import lmdb
 
+from oarlock.wire.errors import OarlockError
+
 from .errors import LayoutError, ReplicaFailedError, ReplicaFullError, engine_error
 from .last_write import LastWrite, is_as_left, seal_file
 from .layout import Meta
@@ -76,6 +78,7 @@ class Replica:
         self.write_again: Callable[[], None] = lambda: None
         self._settled_meta = meta
         self._unsettled: WriteView | None = None
+        self._failure: OarlockError | None = None
         self.commits_s: deque[float] = deque(maxlen=MAX_COMMITS)
         self.directory = directory
         self.path = directory / DATA_FILE
@@ -221,7 +224,7 @@ class Replica:
             OverloadedError: too many reads are open.
             ReplicaFullError, ReplicaFailedError, DamageError: see ``settle``.
         """
-        if self._unsettled is not None:
+        if self._unsettled is not None or self._failure is not None:
             self.settle()
         try:
             transaction = self._environment.begin()
@@ -272,9 +275,11 @@ class Replica:
         Raises:
             ReplicaFullError: the map is as large as it may be.
             ReplicaFailedError: the engine failed, for example because the disk is full. What was not committed is
-                undone; ``meta`` says how far.
-            DamageError: the engine found damage.
+                undone; ``meta`` says how far. Others were told of it: nobody can read or write here from now on.
+            DamageError: the engine found damage; likewise.
         """
+        if self._failure is not None:
+            raise self._failure
         for _ in range(MAX_GROWTHS):
             view, self._unsettled = self._unsettled, None
             if view is None:
@@ -283,6 +288,9 @@ class Replica:
                 view.commit()
             except ReplicaFullError:
                 self.write_again()
+            except OarlockError as failure:
+                self._failure = failure
+                raise
         raise ReplicaFullError
 
     def _left(self, view: WriteView) -> None:

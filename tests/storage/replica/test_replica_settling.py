@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from replica_cases import SMALL_MAP, open_replica, put, write_on
 
-from oarlock.storage.replica import Compactor, Replica, ReplicaFullError
+from oarlock.storage.replica import Compactor, Replica, ReplicaFailedError, ReplicaFullError
 
 _BIG = b"x" * 100_000
 
@@ -17,6 +17,18 @@ def test_what_is_not_settled_counts_as_written_and_is_committed_by_whoever_reads
     with replica.read() as view:
         assert [kv[0] for kv in view.scan(b"", None)] == [b"a", b"b"]
     assert (replica.is_settled, len(replica.commits_s)) == (True, 1)
+
+
+def test_nobody_reads_a_replica_that_has_lost_what_others_were_told_of(tmp_path: Path) -> None:
+    replica = open_replica(tmp_path / "r")
+    put(replica, b"a")
+    with replica.write_on() as view:
+        view.end_entry(view.applied_index + 1, 1, view.position + 1)
+    view.transaction.abort()  # as the engine does where a disk refuses a commit
+    for use in (replica.settle, replica.read, replica.write):
+        with pytest.raises(ReplicaFailedError, match=str(replica.path)):
+            use()
+    replica.close(clean=False)
 
 
 def test_a_view_that_is_open_does_not_see_what_is_written_on(replica: Replica) -> None:
