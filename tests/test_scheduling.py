@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 
@@ -45,7 +46,7 @@ def run(prepare: str) -> list[str]:
 
 def test_nothing_else_changes_and_threads_have_it_too() -> None:
     granted, policy, nice, own, of_thread = run("os.nice(5)")
-    assert (granted, policy, nice) == ("True", "0", "5")
+    assert (granted, policy, nice) == ("True", "0", str(min(os.nice(0) + 5, 19)))  # also where the tests are nice
     assert own == of_thread
 
 
