@@ -188,7 +188,7 @@ async def _every_second(worker: Worker, keeper: ReplicaKeeper, etcd_metrics: Etc
         process.notify_alive(alarms=worker.alarms)
         worker.every_second(time.monotonic())
         etcd_metrics.every_second()
-        is_busy = worker.was_busy
+        is_busy = worker.was_busy()
         keeper.let_go(is_idle=not is_busy)
         gc.collect(_oldest_generation(second, is_busy))
 

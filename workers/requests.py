@@ -160,23 +160,20 @@ class Requests:
         for caller, item in waiting:
             caller.answer(item)
 
-    def compact_to(self, revision: int) -> bool:
-        """Proposes a compaction that nobody asked for; False where there is nothing to compact."""
-        if revision <= max(self._keeper.meta.compact_revision, 1):
-            return False
-        self._propose([1, int(Op.COMPACT), revision, False])
-        log.info("history is compacted", revision=revision)
-        return True
+    def compact_to(self, revision: int) -> None:
+        """Proposes a compaction that nobody asked for, unless there is nothing to compact."""
+        if revision > max(self._keeper.meta.compact_revision, 1):
+            self._propose([1, int(Op.COMPACT), revision, False])
+            log.info("history is compacted", revision=revision)
 
-    def measure_space(self) -> bool:
+    def measure_space(self) -> None:
         """Compares the replica's size with the quota; proposes the alarm, or its end, where that is due."""
         quota = self._quota
         if not quota.measure(self._keeper.replica.in_use_bytes()):
-            return False
+            return
         action = AlarmAction.ACTIVATE if quota.is_exceeded else AlarmAction.DEACTIVATE
         self._propose([1, int(Op.ALARM), int(action), self._keeper.identity[1], int(Alarm.NOSPACE)])
         log.warning("space quota", exceeded=quota.is_exceeded, quota_bytes=quota.quota_bytes)
-        return True
 
     def _propose(self, request: list[Any]) -> None:
         """Proposes what no client asked for."""

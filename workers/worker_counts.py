@@ -24,16 +24,23 @@ class WorkerCounts:
         entries: applied to the replica.
         events: before they fan out to watchers.
         applied_s: how long each drain of entries took to apply, in seconds, since ``tell``.
+        is_busy: whether anything was applied or asked, of whichever door, since ``was_busy``.
     """
 
-    __slots__ = ("_grown", "applied_s", "entries", "events", "requests")
+    __slots__ = ("_grown", "applied_s", "entries", "events", "is_busy", "requests")
 
     def __init__(self) -> None:
         self.requests = 0
         self.entries = 0
         self.events = 0
         self.applied_s: deque[float] = deque(maxlen=MAX_DRAINS)
+        self.is_busy = False
         self._grown = (metrics.Growth(_requests), metrics.Growth(_entries), metrics.Growth(_events))
+
+    def was_busy(self) -> bool:
+        """Whether anything was applied or asked since the last look."""
+        busy, self.is_busy = self.is_busy, False
+        return busy
 
     def tell(self) -> None:
         """To be called about once a second."""
