@@ -8,7 +8,6 @@ end, by a callback that ``submit`` schedules once.
 from __future__ import annotations
 
 import asyncio
-import secrets
 from asyncio import Future
 from collections import deque
 from collections.abc import Callable
@@ -25,6 +24,7 @@ from oarlock.results import Header
 from oarlock.session import Greeting, Session
 from oarlock.settings import Settings
 from oarlock.wire.errors import ClosedError
+from oarlock.wire.identifiers import new_id
 
 DRAIN_LIMIT: Final = 64
 """Messages that one turn of the loop takes, so that other tasks get theirs."""
@@ -36,7 +36,7 @@ class Driver:
     def __init__(self, settings: Settings, seen_revision: int = 0) -> None:
         self._loop: Final = asyncio.get_running_loop()
         self.now: Final[Callable[[], float]] = self._loop.time
-        client_id = secrets.randbits(62) + 1
+        client_id = new_id()
         self._session: Final = Session(settings, client_id, Random(client_id).random, seen_revision=seen_revision)
         self._connection: AnyConnection | None = None
         self._unsent: Final[deque[bytes]] = deque()  # at most what is pending: libzmq takes more as it sends

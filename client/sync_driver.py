@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import math
 import os
-import secrets
 import select
 import time
 from collections.abc import Callable
@@ -33,6 +32,7 @@ from oarlock.results import Header
 from oarlock.session import Session
 from oarlock.settings import Settings
 from oarlock.wire.errors import ClosedError, OarlockError
+from oarlock.wire.identifiers import new_id
 
 T = TypeVar("T")
 DRAIN_LIMIT: Final = 256
@@ -63,7 +63,7 @@ class Driver:
     """
 
     def __init__(self, settings: Settings) -> None:
-        client_id = secrets.randbits(62) + 1
+        client_id = new_id()
         self._session: Final = Session(settings, client_id, Random(client_id).random)
         self._lock: Final = Lock()
         self._pid: Final = os.getpid()

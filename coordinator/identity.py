@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import json
 import os
-import secrets
 from collections.abc import Iterable, Mapping
 from hashlib import sha1
 from pathlib import Path
@@ -21,6 +20,7 @@ from typing import Any, NamedTuple
 from oarlock.storage.disk import RealDisk
 from oarlock.storage.log import Identity
 from oarlock.wire.errors import ConfigurationError, DamageError, ProtocolError
+from oarlock.wire.identifiers import new_id
 from oarlock.wire.members import Attributes, initial_from_value, initial_to_value
 
 FILE_NAME = "identity.json"
@@ -85,8 +85,8 @@ def of_new_cluster(settings: Mapping[str, Any]) -> LocalIdentity:
     """
     own_urls = advertised_urls(settings)
     if not settings["initial_cluster"]:
-        member_id = _draw_id()
-        return LocalIdentity(_draw_id(), member_id, {member_id: Attributes(settings["name"], own_urls)})
+        member_id = new_id()
+        return LocalIdentity(new_id(), member_id, {member_id: Attributes(settings["name"], own_urls)})
     members = named_members(settings["initial_cluster"])
     _check_own_urls(settings, members, own_urls)
     token = settings["initial_cluster_token"]
@@ -187,8 +187,3 @@ def save(data_dir: Path, identity: LocalIdentity) -> None:
         os.fsync(file.fileno())
     part.replace(path)
     RealDisk().sync_directory(path.parent)
-
-
-def _draw_id() -> int:
-    # Positive in a signed 64-bit integer as well, for clients in languages that have no other.
-    return secrets.randbits(62) + 1

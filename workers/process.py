@@ -21,6 +21,7 @@ from oarlock.gateway.http2.keepalive import KeepalivePolicy
 from oarlock.wire import commit_word, logs, process, scheduling
 from oarlock.wire.errors import ConfigurationError, CorruptError, DamageError, OarlockError
 from oarlock.wire.frames import TOKEN_BYTES
+from oarlock.wire.identifiers import new_id
 from oarlock.wire.operations import PROTOCOL_VERSION
 from oarlock.wire.version import VERSION
 from oarlock.workers.auto_compaction import auto_compaction
@@ -102,7 +103,7 @@ async def _run(number: int, settings: dict[str, Any]) -> None:
         CoordinatorLink(loop, data_dir),
         commit_word.inherited(writable=False),
         hub,
-        _new_id,
+        new_id,
         functools.partial(
             Requests,
             limits=Limits(settings["max_txn_ops"], settings["max_request_bytes"]),
@@ -219,7 +220,7 @@ def _greeting(settings: dict[str, Any]) -> dict[str, Any]:
     return {
         "version": VERSION,
         "protocol": PROTOCOL_VERSION,
-        "incarnation": _new_id(),
+        "incarnation": new_id(),
         "watch_endpoint": next(iter(settings["listen_watch_urls"]), ""),
         "max_request_bytes": settings["max_request_bytes"],
         "max_txn_ops": settings["max_txn_ops"],
@@ -229,10 +230,6 @@ def _greeting(settings: dict[str, Any]) -> dict[str, Any]:
 
 def _boot_id() -> str:
     return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
-
-
-def _new_id() -> int:
-    return secrets.randbits(62) + 1
 
 
 if __name__ == "__main__":

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
@@ -17,6 +16,7 @@ from oarlock.wire.errors import (
     UnsupportedError,
 )
 from oarlock.wire.frames import pack_error
+from oarlock.wire.identifiers import new_id
 from oarlock.wire.logs import get_logger
 from oarlock.wire.operations import MEMBERSHIP, MIN_TTL_S, Alarm, AlarmAction, Op
 from oarlock.workers.apply import Applied
@@ -265,7 +265,7 @@ class Requests:
 def _complete_grant(request: list[Any]) -> list[Any]:
     """The grant as all replicas, and the lessor, will see it: with an id, and no shorter than etcd allows."""
     sequence, operation, lease_id, ttl_s = request
-    return [sequence, operation, lease_id or secrets.randbits(62) + 1, max(ttl_s, MIN_TTL_S)]
+    return [sequence, operation, lease_id or new_id(), max(ttl_s, MIN_TTL_S)]
 
 
 def _alarm_text(alarm: Sequence[int]) -> str:
