@@ -52,6 +52,7 @@ AS_THEY_ARE: Final = frozenset(
         *("wire/taken_ports.py", "wire/version.py", "wire/sockets.py", "wire/members.py", "wire/scheduling.py"),
         *("coordinator/process.py", "coordinator/assembly.py", "coordinator/bootstrap.py", "coordinator/identity.py"),
         *("coordinator/members.py", "coordinator/member_metrics.py", "coordinator/raft/memory_storage.py"),
+        "coordinator/restoring.py",
         *("coordinator/snapshot_exchange.py", "coordinator/snapshot_transfer.py", "coordinator/snapshotting.py"),
     }
 )

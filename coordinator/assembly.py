@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import functools
-import random
-import secrets
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Final, NamedTuple
+from typing import Any, NamedTuple
 
 import zmq
 
@@ -16,22 +14,20 @@ from oarlock.coordinator.following import Following, members_of
 from oarlock.coordinator.forwarding import Forwarding
 from oarlock.coordinator.hash_exchange import HashExchange
 from oarlock.coordinator.identity import LocalIdentity, advertised_urls
-from oarlock.coordinator.lease_keeper import LeaseKeeper
 from oarlock.coordinator.leaving import Leaving
-from oarlock.coordinator.lessor import Lessor
-from oarlock.coordinator.log_storage import DurableLog
 from oarlock.coordinator.log_writer import LogWriter, write_to
 from oarlock.coordinator.member_metrics import MemberMetrics
 from oarlock.coordinator.member_requests import MemberRequests
 from oarlock.coordinator.peer_faults import PeerFaults
 from oarlock.coordinator.peer_requests import PeerRequests
 from oarlock.coordinator.peers import Peers
-from oarlock.coordinator.raft import HardState, Membership, Raft, RaftConfig, SnapshotMeta
+from oarlock.coordinator.raft import Raft
 from oarlock.coordinator.raft.messages import InstallSnapshot
+from oarlock.coordinator.restoring import TICKS_A_HEARTBEAT, Core, restore, snapshot_meta
 from oarlock.coordinator.round_trips import RoundTrips
 from oarlock.coordinator.snapshot_exchange import SnapshotExchange
 from oarlock.coordinator.snapshotting import Snapshotting
-from oarlock.coordinator.standing import Answers, Standing
+from oarlock.coordinator.standing import Answers
 from oarlock.coordinator.waiting import Waiting
 from oarlock.coordinator.worker_port import WorkerPort
 from oarlock.coordinator.worker_requests import WorkerRequests
@@ -40,13 +36,8 @@ from oarlock.storage.log import Log
 from oarlock.storage.snapshots import SnapshotMetadata
 from oarlock.wire import process
 from oarlock.wire.commit_word import ASK, CommitWord
-from oarlock.wire.ledger import ProposalLedger
-from oarlock.wire.members import Attributes, Members, initial_to_value
-
-TICKS_A_HEARTBEAT: Final = 4
-"""Raft's clock is finer than its heartbeats, so that members that lose their leader together campaign one after the
-other, and soon: with a heartbeat of 100 ms after 50 ms, 100 ms, and so on."""
-SUSPICION_TICKS: Final = 2
+from oarlock.wire.identifiers import new_id
+from oarlock.wire.members import Attributes, initial_to_value
 
 
 class Assembly(NamedTuple):
@@ -70,15 +61,6 @@ class Assembly(NamedTuple):
         self.port.close()
 
 
-class _Core(NamedTuple):
-    """What decides, before it is connected to anything."""
-
-    raft: Raft
-    storage: DurableLog
-    members: Members
-    standing: Standing
-
-
 class _Doors(NamedTuple):
     """What is connected: sockets and the log's thread."""
 
@@ -94,7 +76,6 @@ class _Doors(NamedTuple):
 class _Services(NamedTuple):
     """What workers and members ask for."""
 
-    leases: LeaseKeeper
     snapshotting: Snapshotting
     forwarding: Forwarding
     members: MemberRequests
@@ -123,71 +104,18 @@ def assemble(
     Raises:
         OarlockError: an address cannot be bound, or log and snapshot do not fit together.
     """
-    incarnation = _new_id()
-    core = _core(settings, identity, entry_log, newest)
+    incarnation = new_id()
+    core = restore(settings, identity, entry_log, newest)
     doors = _doors(settings, identity, entry_log, context, incarnation, core)
     services = _services(settings, identity, entry_log, newest, core, doors, incarnation)
     following = _following(settings, identity, core, doors, services)
-    exchange = SnapshotExchange(
-        services.snapshotting.directory,
-        doors.peers,
-        identity.cluster_id,
-        core.raft.report_snapshot,
-        functools.partial(_install, core.raft, services.snapshotting, identity),
-    )
-    requests = PeerRequests(
-        core.raft,
-        doors.peers,
-        services.workers,
-        services.forwarding,
-        lambda: services.members.members,
-        identity,
-        core.standing,
-        doors.answers,
-        {**exchange.handlers, **services.hashes.handlers, **doors.round_trips.handlers},
-    )
-    coordinator = Coordinator(
-        core.raft,
-        entry_log,
-        core.storage,
-        doors.writer,
-        doors.waiting,
-        doors.port,
-        doors.peers,
-        services.leases,
-        following,
-        services.snapshotting,
-        exchange,
-        services.workers,
-        services.members,
-        requests,
-        services.forwarding,
-        doors.answers,
-        core.standing,
-        Leaving(),
-        doors.metrics,
-        commit_word,
-        tick_s=settings["heartbeat_interval_ms"] / 1000 / TICKS_A_HEARTBEAT,
-        election_s=settings["election_timeout_ms"] / 1000,
-        on_state=_tell_supervisor,
-    )
+    exchange = _exchange(identity, core, doors, services)
+    coordinator = _coordinator(settings, identity, entry_log, core, doors, services, following, exchange, commit_word)
     changes = [entry_log.entries(index, index + 1, 1)[0] for index in core.raft.membership_changes]
     following.membership_changed(core.raft.membership, changes)
     if core.raft.membership.voters == (identity.member_id,):
         core.raft.campaign()  # nobody else could: no reason to wait for an election time-out
     return Assembly(coordinator, doors.waiting, doors.writer, doors.port, doors.peers, exchange, commit_word)
-
-
-def _core(
-    settings: Mapping[str, Any], identity: LocalIdentity, entry_log: Log, newest: SnapshotMetadata | None
-) -> _Core:
-    members = members_of(newest, identity.initial) if newest is not None else Members(identity.initial)
-    storage = DurableLog(entry_log, _snapshot_meta(newest, members))
-    raft = _raft(settings, identity, entry_log, storage)
-    standing = Standing(
-        identity.cluster_id, identity.member_id, raft.term, 0, leading=False, commit_index=raft.commit_index
-    )
-    return _Core(raft, storage, members, standing)
 
 
 def _doors(
@@ -196,7 +124,7 @@ def _doors(
     entry_log: Log,
     context: zmq.Context[zmq.Socket[bytes]],
     incarnation: int,
-    core: _Core,
+    core: Core,
 ) -> _Doors:
     poller = zmq.Poller()
     ids = (identity.cluster_id, identity.member_id)
@@ -216,12 +144,11 @@ def _services(
     identity: LocalIdentity,
     entry_log: Log,
     newest: SnapshotMetadata | None,
-    core: _Core,
+    core: Core,
     doors: _Doors,
     incarnation: int,
 ) -> _Services:
     directory = Path(settings["data_dir"]) / "snapshots"
-    leases = LeaseKeeper(*_leases_of(newest), _new_id)
     snapshotting = Snapshotting(
         directory,
         settings["snapshot_count"],
@@ -243,7 +170,7 @@ def _services(
         entry_log,
         core.storage,
         doors.writer,
-        leases,
+        core.leases,
         snapshotting,
         members,
         forwarding,
@@ -255,11 +182,11 @@ def _services(
     hashes = HashExchange(core.raft, doors.peers, members, core.standing, workers.stop_serving)
     workers.report_hash = hashes.report
     workers.on_refused, workers.on_read_failed = doors.metrics.proposals_refused, doors.metrics.read_failed
-    return _Services(leases, snapshotting, forwarding, members, workers, hashes)
+    return _Services(snapshotting, forwarding, members, workers, hashes)
 
 
 def _following(
-    settings: Mapping[str, Any], identity: LocalIdentity, core: _Core, doors: _Doors, services: _Services
+    settings: Mapping[str, Any], identity: LocalIdentity, core: Core, doors: _Doors, services: _Services
 ) -> Following:
     own = Attributes(
         settings["name"],
@@ -278,35 +205,67 @@ def _following(
     )
 
 
+def _exchange(identity: LocalIdentity, core: Core, doors: _Doors, services: _Services) -> SnapshotExchange:
+    return SnapshotExchange(
+        services.snapshotting.directory,
+        doors.peers,
+        identity.cluster_id,
+        core.raft.report_snapshot,
+        functools.partial(_install, core.raft, services.snapshotting, identity),
+    )
+
+
+def _coordinator(
+    settings: Mapping[str, Any],
+    identity: LocalIdentity,
+    entry_log: Log,
+    core: Core,
+    doors: _Doors,
+    services: _Services,
+    following: Following,
+    exchange: SnapshotExchange,
+    commit_word: CommitWord,
+) -> Coordinator:
+    requests = PeerRequests(
+        core.raft,
+        doors.peers,
+        services.workers,
+        services.forwarding,
+        lambda: services.members.members,
+        identity,
+        core.standing,
+        doors.answers,
+        {**exchange.handlers, **services.hashes.handlers, **doors.round_trips.handlers},
+    )
+    return Coordinator(
+        core.raft,
+        entry_log,
+        core.storage,
+        doors.writer,
+        doors.waiting,
+        doors.port,
+        doors.peers,
+        core.leases,
+        following,
+        services.snapshotting,
+        exchange,
+        services.workers,
+        services.members,
+        requests,
+        services.forwarding,
+        doors.answers,
+        core.standing,
+        Leaving(),
+        doors.metrics,
+        commit_word,
+        tick_s=settings["heartbeat_interval_ms"] / 1000 / TICKS_A_HEARTBEAT,
+        election_s=settings["election_timeout_ms"] / 1000,
+        on_state=_tell_supervisor,
+    )
+
+
 def _tell_supervisor(has_leader: bool, is_corrupt: bool) -> None:
     process.notify_alive(leader=has_leader, alarms=["CORRUPT"] if is_corrupt else [])
-
-
-def _raft(settings: Mapping[str, Any], identity: LocalIdentity, entry_log: Log, storage: DurableLog) -> Raft:
-    ticks = max(2, round(settings["election_timeout_ms"] * TICKS_A_HEARTBEAT / settings["heartbeat_interval_ms"]))
-    config = RaftConfig(
-        identity.member_id,
-        election_ticks=max(ticks, TICKS_A_HEARTBEAT + 1),
-        heartbeat_ticks=TICKS_A_HEARTBEAT,
-        suspicion_ticks=SUSPICION_TICKS,
-        strict_reconfiguration=settings["strict_reconfig_check"],
-    )
-    return Raft(config, storage, HardState(*entry_log.hard_state), random.Random(secrets.randbits(64)))
-
-
-def _snapshot_meta(newest: SnapshotMetadata | None, members: Members) -> SnapshotMeta:
-    """What the core knows of a snapshot; without one, of the beginning of the log."""
-    membership = Membership(members.voters, members.learners)
-    return SnapshotMeta(0, 0, membership) if newest is None else SnapshotMeta(newest.index, newest.term, membership)
-
-
-def _leases_of(newest: SnapshotMetadata | None) -> tuple[Lessor, ProposalLedger]:
-    """Leases and ledger as of the newest snapshot; without one, as of the beginning."""
-    lessor = Lessor()
-    if newest is None:
-        return lessor, ProposalLedger()
-    lessor.load((lease_id, ttl_s) for lease_id, ttl_s in newest.leases)
-    return lessor, ProposalLedger.from_value(newest.ledger)
 
 
 def _read_snapshot(directory: Path, index: int) -> SnapshotMetadata:
@@ -324,9 +283,5 @@ def _install(
 ) -> None:
     """A snapshot has arrived and is good: the core decides whether it takes the place of the log."""
     snapshotting.received(metadata.index)
-    meta = _snapshot_meta(metadata, members_of(metadata, identity.initial))
+    meta = snapshot_meta(metadata, members_of(metadata, identity.initial))
     raft.step(InstallSnapshot(sender, identity.member_id, raft_term, meta))
-
-
-def _new_id() -> int:
-    return secrets.randbits(62) + 1
