@@ -180,32 +180,29 @@ class Replica:
         """
         if self._closed:
             return
+        self._closed = True
+        self._expire_views()
         try:
             if clean:
                 self.settle()
-        except BaseException:
-            self._close(clean=False)
-            raise
-        self._close(clean=clean)
-
-    def _close(self, *, clean: bool) -> None:
-        self._closed = True
-        self._expire_views()
-        with self._copying:
-            try:
-                self._abandon()
-                if clean:
-                    self._environment.sync(True)
-                    self._last_write.seal()
-            except lmdb.Error as error:
-                raise engine_error(error, self.path) from error
-            except OSError as error:
-                raise ReplicaFailedError(f"{ReplicaFailedError.text}: {self.path}: {error}") from error
-            finally:
+                self._force()
+        finally:
+            self._abandon()
+            with self._copying:
                 self._environment.close()
-                self._last_write.close()
+            self._last_write.close()
         if clean:
             write_mark(self.directory, boot_id=self._boot_id, clean=True)
+
+    def _force(self) -> None:
+        """Forces the file to disk, and notes how it was left."""
+        try:
+            self._environment.sync(True)
+            self._last_write.seal()
+        except lmdb.Error as error:
+            raise engine_error(error, self.path) from error
+        except OSError as error:
+            raise ReplicaFailedError(f"{ReplicaFailedError.text}: {self.path}: {error}") from error
 
     def distrust(self) -> None:
         """Its contents are known to be wrong: whoever opens it next is refused, whatever becomes of this process.

@@ -46,9 +46,8 @@ _pack_effect = _EFFECT.pack
 
 
 class WriteView(ReadView):
-    """Writes, and reads that see them. Leaving the context commits, or, where the replica was asked for a view that
-    ``lasts``, leaves the transaction to whoever writes next; leaving it by an exception undoes everything since the
-    last commit.
+    """Writes, and reads that see them. Leaving the context commits, or, after ``Replica.write_on``, leaves the
+    transaction to whoever writes next; leaving it by an exception undoes everything since the last commit.
 
     One view spans many log entries. Each entry is any number of operations, each ended by ``finish_operation``, and
     then ``end_entry``. An operation's changes share the revision after ``revision``, with sub-revisions 0, 1, …::
@@ -177,8 +176,10 @@ class WriteView(ReadView):
         if row is None:
             previous, create, version, old_lease = None, revision, 1, 0
         else:
-            previous = self._previous(key, row) if self.with_previous else None
-            _, _, create, version, old_lease = _unpack_current(row)
+            mod, _, create, version, old_lease = _unpack_current(row)
+            previous = (
+                (key, self._value(key, row, mod), create, mod, version, old_lease) if self.with_previous else None
+            )
             version += 1
         event_id = _pack_event_id(revision, sub)
         event = encode_event(PUT, create, version, lease, key, value)
@@ -202,15 +203,16 @@ class WriteView(ReadView):
         row = self._get(stored, None, self._current)
         if row is None:
             return None
-        previous = self._previous(key, row)
+        mod, _, create, version, lease = _unpack_current(row)
+        previous = key, self._value(key, row, mod), create, mod, version, lease
         revision, sub = self.revision + 1, self._sub
         event_id = _pack_event_id(revision, sub)
         event = encode_event(DELETE, 0, 0, 0, key, b"")
         self._append(event_id, event, True, True, True)
         self.transaction.delete(stored, b"", self._current)
         self._write(stored, event_id + TOMBSTONE_MARK, True, True, False, self._history)
-        if previous[5]:
-            self._move(stored, previous[5], 0)
+        if lease:
+            self._move(stored, lease, 0)
         self._effects += (_pack_effect(_EVENT, len(event), revision, sub), event)
         self.changes.append((DELETE, (key, b"", 0, revision, 0, 0), previous))
         self._sub = sub + 1
@@ -227,12 +229,12 @@ class WriteView(ReadView):
             self._sub = 0
         return self.revision
 
-    def _previous(self, key: bytes, row: bytes) -> KeyValue:
-        mod, _, create, version, lease = _unpack_current(row)
+    def _value(self, key: bytes, row: bytes, mod: int) -> bytes:
+        """The value of a key, whose row in ``current`` says that it is of revision ``mod``."""
         event = self._get(row[:EVENT_ID_BYTES], None, self._events)
         if event is None:
             raise self._no_event(key, mod)
-        return key, event[EVENT_BYTES + len(key) :], create, mod, version, lease
+        return event[EVENT_BYTES + len(key) :]
 
     def _store_long_key(self, key: bytes) -> bytes:
         stored = stored_key(key)
