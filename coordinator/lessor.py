@@ -138,10 +138,6 @@ class Lessor:
                 self._expiring.discard(lease_id)
                 heapq.heappush(self._heap, (now_s, lease_id))
 
-    def next_deadline_s(self) -> float | None:
-        """No lease ends before this moment (monotonic seconds); None where there is nothing to wait for."""
-        return self._heap[0][0] if self._heap else None
-
     def _set_deadline(self, lease_id: int, deadline_s: float) -> None:
         self._deadline_s[lease_id] = deadline_s
         heapq.heappush(self._heap, (deadline_s, lease_id))

@@ -89,7 +89,6 @@ class _Link:
         self.url = url
         self.traffic = Traffic()
         self.connected = False
-        self.connected_s = 0.0
         self.lanes = [_connect(context, url, lane) for lane in Lane]
         self.fast = self.lanes[Lane.FAST]
         self.monitor = self.fast.get_monitor_socket(zmq.EVENT_DISCONNECTED | zmq.EVENT_HANDSHAKE_SUCCEEDED)
@@ -181,11 +180,6 @@ class Peers:
         """What has passed on the links, by member; a link that is made anew begins with zeros."""
         return {member: link.traffic for member, link in self._links.items()}
 
-    def connected_since_s(self, member: int) -> float | None:
-        """When the link to a member was made (monotonic seconds); None where there is none."""
-        link = self._links.get(member)
-        return link.connected_s if link is not None and link.connected else None
-
     def send(self, member: int, kind: PeerKind, payload: Any, lane: Lane = Lane.FAST) -> bool:
         """Sends a frame, or drops it; returns whether it left."""
         link = self._links.get(member)
@@ -276,7 +270,7 @@ class Peers:
             while is_readable(monitor):
                 event = monitored_event(monitor.recv_multipart())
                 if event == zmq.EVENT_HANDSHAKE_SUCCEEDED:
-                    link.connected, link.connected_s = True, time.monotonic()
+                    link.connected = True
                 elif link.connected:
                     link.connected = False
                     link.traffic.breaks += 1

@@ -24,7 +24,6 @@ from oarlock.wire.entries import Proposal
 from oarlock.wire.errors import Code, NoLeaderError, NotLeaderError, OarlockError, OverloadedError, ProtocolError
 from oarlock.wire.internal import FETCH_MAX_BYTES, Internal
 from oarlock.wire.logs import get_logger
-from oarlock.wire.members import initial_to_value
 
 log = get_logger(__name__)
 
@@ -288,11 +287,6 @@ class WorkerRequests:
                 self._forward(asker, message, now_s)
         except OarlockError as problem:
             self._answers.refuse(asker, Internal.MEMBERS, message[1], problem)
-
-
-def initial_value(members: Any) -> list[list[Any]]:
-    """The initial members as workers are told them."""
-    return initial_to_value(members)
 
 
 def _portions(proposals: list[Proposal]) -> list[list[Proposal]]:

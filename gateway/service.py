@@ -14,7 +14,7 @@ from typing import Any, NamedTuple, Protocol
 from mypy_extensions import mypyc_attr
 
 from oarlock.gateway.grpc.status import OK, Status
-from oarlock.wire.errors import Code, OarlockError
+from oarlock.wire.errors import Code
 from oarlock.wire.operations import Event
 
 Done = Callable[[Any], None]
@@ -249,8 +249,3 @@ def is_error(item: Any) -> bool:
 def status_of(item: Any) -> Status:
     """The gRPC status of a reply item that carries an error."""
     return Status(Code(-item[1]), item[2])
-
-
-def status_of_error(error: OarlockError) -> Status:
-    """The gRPC status of one of our errors."""
-    return Status(error.code, error.message)

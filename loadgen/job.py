@@ -9,7 +9,6 @@ its share: clients, requests and rate by ``job.own_load``, and keys, watchers or
 
 from __future__ import annotations
 
-import asyncio
 from asyncio import Future
 from collections.abc import Awaitable, Callable
 from dataclasses import asdict, dataclass, field, replace
@@ -117,11 +116,6 @@ class Hooks:
     stop: Future[None]
     start: Callable[[], Awaitable[None]] = begin_at_once
     progress: Progress = no_progress
-
-
-def lone_hooks(progress: Progress = no_progress) -> Hooks:
-    """Hooks for a workload that runs in this process alone, on the running loop; nothing stops it early."""
-    return Hooks(asyncio.get_running_loop().create_future(), progress=progress)
 
 
 Workload: TypeAlias = Callable[[Job, Hooks], Awaitable[Outcome]]

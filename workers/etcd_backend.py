@@ -126,11 +126,6 @@ class EtcdBackend:
     # What the worker asks
 
     @property
-    def is_idle(self) -> bool:
-        """Whether nobody waits for an answer."""
-        return not self._waiting
-
-    @property
     def has_requests(self) -> bool:
         """Whether ``take`` has something to give."""
         return bool(self._requests)

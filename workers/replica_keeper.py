@@ -167,7 +167,6 @@ class ReplicaKeeper:
         Raises:
             EntryOrderError, ReplicaFailedError, DamageError: see ``StateMachine.apply_entries``.
         """
-
         self._machine.own_incarnation = own_incarnation
         self._machine.with_previous = with_previous
         applied = self._machine.apply_entries(entries)
@@ -223,7 +222,6 @@ class ReplicaKeeper:
         if self._snapshot_thread is not None and self._snapshot_thread.is_alive():
             done(None, "a snapshot is under way")
             return
-
         self.settle()
 
         def work() -> None:

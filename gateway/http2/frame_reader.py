@@ -68,11 +68,6 @@ class FrameReader:
         self.kind = self.flags = self.stream_id = 0
         self.payload = b""
 
-    @property
-    def has_started(self) -> bool:
-        """Whether the preface and the first SETTINGS have arrived."""
-        return self._stage == _FRAMES
-
     def feed(self, data: bytes) -> None:
         """Takes bytes of the connection; `advance` is then to be called until it says that there is no more, or the
         connection given up.

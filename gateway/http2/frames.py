@@ -36,8 +36,6 @@ END_HEADERS: Final = 0x4
 PADDED: Final = 0x8
 PRIORITIZED: Final = 0x20
 
-STREAM_MASK: Final = 0x7FFF_FFFF
-"""Stream ids and increments are 31 bits; the bit above is reserved, and ignored when received (section 4.1)."""
 MAX_WINDOW: Final = 0x7FFF_FFFF
 """The largest flow-control window (section 6.9.1)."""
 DEFAULT_WINDOW: Final = 65_535
@@ -122,7 +120,10 @@ def goaway_frame(last_stream_id: int, code: int, debug: bytes = b"") -> bytes:
 
 
 def read_u32(data: bytes, at: int = 0) -> int:
-    """The four bytes at ``at``, which must be there, as a number without its reserved bit."""
+    """The four bytes at ``at``, which must be there, as a number without its reserved bit.
+
+    Stream ids and increments are 31 bits; the one above is ignored when received (RFC 9113, section 4.1).
+    """
     return (data[at] & 0x7F) << 24 | data[at + 1] << 16 | data[at + 2] << 8 | data[at + 3]
 
 

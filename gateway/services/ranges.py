@@ -35,8 +35,6 @@ _RANGE: Final = int(Op.RANGE)
 _PAGED: Final = int(RangeFlag.PAGED)
 _NO_COUNT: Final = int(RangeFlag.NO_COUNT)
 _NEXT_PAGE: Final = int(RangeFlag.SERIALIZABLE | RangeFlag.NO_COUNT | RangeFlag.PAGED)
-
-
 _SERIALIZABLE: Final = int(RangeFlag.SERIALIZABLE)
 _KVS_TAG: Final = b"\x12"
 _COUNT_OF_ONE: Final = b"\x20\x01"

@@ -52,7 +52,6 @@ RECORD_TABLES: Final = ("sessions", "alarms", "members", "users", "roles", "sett
 
 EVENT_ID: Final = Struct(">QI")  # revision, sub
 CURRENT: Final = Struct(">QIQQq")  # event id, create revision, version, lease
-LINE: Final = Struct(">QIB")  # event id, tombstone mark
 EVENT: Final = Struct(">IBQQqI")  # crc32 of all that follows, type, create revision, version, lease, key length
 LEASE: Final = Struct(">q")
 TTL: Final = Struct(">q")
