@@ -133,8 +133,6 @@ def _doors(
     round_trips = RoundTrips(peers)
     member_metrics = MemberMetrics(core.raft, core.standing, peers, round_trips)
     writer = LogWriter(write_to(entry_log, member_metrics.synced))
-    poller.register(port.requests, zmq.POLLIN)
-    poller.register(writer.fileno(), zmq.POLLIN)
     waiting = Waiting(poller, (port.requests, writer.fileno()), peers.inbox)
     return _Doors(waiting, peers, port, writer, Answers(port, peers), round_trips, member_metrics)
 

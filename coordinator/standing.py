@@ -12,7 +12,7 @@ from oarlock.wire.errors import OarlockError
 
 _REMOTE_MARK: Final = b"M"
 _REMOTE_BYTES: Final = 9
-"""The mark and a member id. ZeroMQ's own identities of workers have 5 bytes, and begin with a zero."""
+"""The mark and a member id: a byte more than the name of a worker has (``WorkerPort``)."""
 
 
 @dataclass(slots=True)

@@ -21,8 +21,8 @@ class Waiting:
     have something. Since it tells once, to whoever uses the socket next, all is looked at every ``LOOK_AGAIN_S`` too.
 
     Args:
-        poller: knows all sockets and descriptors.
-        descriptors: those of them that are none of ZeroMQ's.
+        poller: knows all sockets of ZeroMQ's; told here of what is none of them.
+        descriptors: what else may have something to read.
         inbox: the socket of ZeroMQ's that a member listens on also while it is alone.
     """
 
@@ -31,7 +31,9 @@ class Waiting:
         self._descriptors = frozenset(descriptors)
         self._looked_s = 0.0
         self._epoll = select.epoll()
-        for descriptor in (*descriptors, inbox.FD):
+        self._epoll.register(inbox.FD, select.EPOLLIN)
+        for descriptor in descriptors:
+            self._poller.register(descriptor, zmq.POLLIN)
             self._epoll.register(descriptor, select.EPOLLIN)
 
     def readable(self, timeout_s: float, *, alone: bool) -> Mapping[Any, int]:

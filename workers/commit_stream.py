@@ -1,8 +1,8 @@
 """The commit stream as a worker sees it: what arrives, in whatever order and with whatever gaps, becomes entries in
 order.
 
-No I/O here. PUB drops messages to a slow subscriber, and a worker that has just started has seen none: a gap is
-filled by fetching, one question at a time.
+No I/O here. The coordinator sends no entries to a worker that does not read, and one that has just started has seen
+none: a gap is filled by fetching, one question at a time.
 """
 
 from __future__ import annotations

@@ -24,7 +24,6 @@ class Sockets:
         self.pipe, self.pipe_end = os.pipe()
         self.poller = zmq.Poller()
         self.poller.register(self.inbox, zmq.POLLIN)
-        self.poller.register(self.pipe, zmq.POLLIN)
         self.waiting = Waiting(self.poller, (self.pipe,), self.inbox)
 
     def found(self, wanted: Any, *, alone: bool = True) -> bool:
