@@ -123,9 +123,8 @@ def range_steps(
         page = EncodedPage() if encoded else KvPage()
         counted = not flags & _NO_COUNT
         return (yield from _page(page, view, start, end, revision, keys_only, limit, counted, page_bytes))
-    most = limit + 1 if limit > 0 and order == SortOrder.NONE and not filtered else None
-    if most is None and limit > 0 and not filtered and order == SortOrder.ASCEND and target == SortTarget.KEY:
-        most = limit + 1
+    cuts = limit > 0 and not filtered and (order == SortOrder.NONE or in_key_order)
+    most = limit + 1 if cuts else None
     kvs = yield from _fetch(view, start, end, revision, keys_only and target != SortTarget.VALUE, most, max_bytes)
     count = len(kvs)
     if count == most and not flags & _NO_COUNT:
