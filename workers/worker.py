@@ -13,7 +13,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 
-from oarlock.wire import metrics
 from oarlock.wire.commit_word import CommitWord
 from oarlock.wire.errors import CorruptError, NoLeaderError
 from oarlock.wire.frames import pack_error
@@ -34,6 +33,7 @@ from oarlock.workers.replica_keeper import ReplicaKeeper
 from oarlock.workers.requests import Requests
 from oarlock.workers.spinning import Spinning
 from oarlock.workers.under_way import UnderWay
+from oarlock.workers.upkeep import Upkeep
 from oarlock.workers.watch.hub import WatchHub
 from oarlock.workers.watch.port import WatchPort
 from oarlock.workers.worker_counts import WorkerCounts
@@ -42,12 +42,6 @@ log = get_logger(__name__)
 
 HOUSEKEEPING_S: Final = 0.1
 """How often deadlines, retries and fetches are looked at: what nobody notices in a time-out of seconds."""
-COMPACTION_PAUSE_S: Final = 0.002
-"""Between two slices of compaction, which take about as long: half of the time is left to everything else."""
-
-_watchers = metrics.gauge("oarlock_watchers", "Watchers.")
-_revision = metrics.gauge("oarlock_revision", "The revision that the replica is at.", combine="livemax")
-_db_size = metrics.gauge("oarlock_db_size_bytes", "Size of the replica's file.", combine="livemax")
 
 
 class Worker:
@@ -90,7 +84,6 @@ class Worker:
         self._link = link
         self._hub = hub
         self._on_ready = on_ready
-        self._compaction = compaction
         self._etcd = etcd = EtcdBackend(keeper, hub, loop, request_timeout_s, self._schedule_flush)
         self._doors = Doors(loop, keeper, lambda: make_doors(etcd, self._schedule_flush), self._schedule_flush)
         self._absence = LeaderAbsence(time.monotonic())
@@ -104,12 +97,12 @@ class Worker:
             loop, keeper, link, under_way, self._requests, self._reads, hub, self._doors, self._counts
         )
         self._catching_up = CatchingUp(number, keeper, link, under_way, self._reads, hub, self._applying)
+        self._upkeep = Upkeep(loop, keeper, self._requests, compaction, self._schedule_flush)
         self._spinning = Spinning(loop.call_soon)
         self._leader = (0, 0)
         self._flush_scheduled = False
         self._slices_scheduled = False
         self._held_back = False
-        self._compacting = False
 
     # Life
 
@@ -267,19 +260,8 @@ class Worker:
         if self._doors.is_open and self._absence.due(now_s):
             self._etcd.has_leader = False  # nor is a member healthy that reads, but whose coordinator stands still
             self._doors.answer_everyone(pack_error(0, NoLeaderError()))
-        if self._keeper.is_compacting and not self._compacting:
-            self._compacting = True
-            self._loop.call_soon(self._compact)
+        self._upkeep.begin_removing()
         self._schedule_flush()
-
-    def _compact(self) -> None:
-        """Regains space, a slice at a time."""
-        if self._keeper.compact_slice():
-            self._compacting = False
-            self._requests.compaction_done()
-            self._schedule_flush()
-        else:
-            self._loop.call_later(COMPACTION_PAUSE_S, self._compact)
 
     @property
     def alarms(self) -> list[str]:
@@ -287,25 +269,11 @@ class Worker:
         return sorted({Alarm(kind).name for _, kind in self._keeper.alarms})
 
     def every_second(self, now_s: float) -> None:
-        """Progress of watches, a report at rest, and gauges; to be called about once a second."""
+        """Progress of watches, a report at rest, upkeep and metrics; to be called about once a second."""
         if self._doors.is_open:
             self._doors.publish(self._hub.progress(self._keeper.meta.revision, now_s))
         if self._under_way.is_greeted and not self._catching_up.stream.is_behind:
             self._applying.report()
-        self._requests.measure_space()
-        self._compact_history(now_s)
-        self._keeper.scrub_slice()
-        self._counts.tell()
-        _watchers.set(self._hub.watcher_count)
-        _revision.set(self._keeper.meta.revision)
-        _db_size.set(self._keeper.replica.size_bytes())
+        self._upkeep.every_second(now_s, leader=self._leader[1])
+        self._counts.tell(self._hub.watcher_count, self._keeper.meta.revision, self._keeper.replica.size_bytes())
         self._schedule_flush()
-
-    def _compact_history(self, now_s: float) -> None:
-        """Proposes a compaction that is due; a cluster's leader sees to it, for all members."""
-        if self._compaction is None:
-            return
-        revision = self._compaction.step(now_s, self._keeper.meta.revision)
-        is_leading = self._leader[1] != 0 and self._leader[1] == self._keeper.identity[1]
-        if revision is not None and is_leading:
-            self._requests.compact_to(revision)

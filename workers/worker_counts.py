@@ -1,4 +1,5 @@
-"""What one worker counts of its work, as plain numbers: a metric costs as much as a good part of a lone write."""
+"""What one worker counts of its work, as plain numbers, and its metrics once a second: to add to one costs as much as a
+good part of a lone write."""
 
 from __future__ import annotations
 
@@ -14,6 +15,9 @@ _requests = metrics.counter("oarlock_requests_total", "Requests taken from clien
 _entries = metrics.counter("oarlock_entries_applied_total", "Log entries applied to the replica.")
 _apply_seconds = metrics.histogram("oarlock_apply_seconds", "Seconds a drain of committed entries took to apply.")
 _events = metrics.counter("oarlock_watch_events_total", "Events, before they fan out to watchers.")
+_watchers = metrics.gauge("oarlock_watchers", "Watchers.")
+_revision = metrics.gauge("oarlock_revision", "The revision that the replica is at.", combine="livemax")
+_db_size = metrics.gauge("oarlock_db_size_bytes", "Size of the replica's file.", combine="livemax")
 
 
 class WorkerCounts:
@@ -42,9 +46,18 @@ class WorkerCounts:
         busy, self.is_busy = self.is_busy, False
         return busy
 
-    def tell(self) -> None:
-        """To be called about once a second."""
+    def tell(self, watchers: int, revision: int, size_bytes: int) -> None:
+        """Brings the metrics up to date; to be called about once a second.
+
+        Args:
+            watchers: there are now.
+            revision: of the replica.
+            size_bytes: of its file.
+        """
         for growth, total in zip(self._grown, (self.requests, self.entries, self.events), strict=True):
             growth.reach(total)
         metrics.observe_all(_apply_seconds, self.applied_s)
         self.applied_s.clear()
+        _watchers.set(watchers)
+        _revision.set(revision)
+        _db_size.set(size_bytes)
