@@ -71,7 +71,7 @@ class Applying:
         self._reported_index = -1
 
     def apply(self, entries: Sequence[Entry]) -> None:
-        """Applies the entries that come next, in one transaction.
+        """Applies the entries that come next, all or none.
 
         Raises:
             CorruptError: this member was found to differ from the others, and serves clients.

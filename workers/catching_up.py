@@ -19,8 +19,8 @@ from oarlock.workers.watch.hub import WatchHub
 
 log = get_logger(__name__)
 
-MAX_ENTRIES_A_TURN: Final = 256
-"""Entries applied in one transaction; others get their turn in between."""
+MAX_ENTRIES_AT_ONCE: Final = 256
+"""Of what was fetched: clients and watchers are told what became of them before more is applied."""
 
 
 class CatchingUp:
@@ -104,8 +104,8 @@ class CatchingUp:
                 )
             self._link.fetch(self.stream.next_index)
             return False
-        for begin in range(0, len(entries), MAX_ENTRIES_A_TURN):
-            self._applying.apply(self.stream.arrived(commit_index, entries[begin : begin + MAX_ENTRIES_A_TURN]))
+        for begin in range(0, len(entries), MAX_ENTRIES_AT_ONCE):
+            self._applying.apply(self.stream.arrived(commit_index, entries[begin : begin + MAX_ENTRIES_AT_ONCE]))
         self.stream.arrived(commit_index, ())
         return True
 

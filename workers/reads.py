@@ -120,7 +120,7 @@ class Reads:
             self._advance(self._running.popleft(), SLICE_ROWS)
 
     def replica_changed(self) -> None:
-        """The replica has committed: later reads see it, and those that waited for its revision go on."""
+        """The replica has more than before: later reads see it, and those that waited for its revision go on."""
         self.end_turn()
         if not self._waiting:
             return
