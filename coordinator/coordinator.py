@@ -280,6 +280,8 @@ class Coordinator:
         while (ready := self._raft.ready()) is not None:
             # First of all: whoever hears of a commit, or may commit without us, hears it from what follows.
             self._commit_word.publish(self._raft.lone_commit_index)
+            if ready.committed:
+                self._commit_word.publish_committed(ready.committed[-1])
             if ready.snapshot is not None:
                 self._begin_from_snapshot(ready)
             if self._raft.membership is not self._following.membership:

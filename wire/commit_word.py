@@ -1,4 +1,4 @@
-"""The commit word: 64 bits of memory in which a coordinator that is alone tells its workers what is committed."""
+"""The commit word: memory in which a coordinator tells its workers what is committed, sooner than by a message."""
 
 from __future__ import annotations
 
@@ -7,15 +7,28 @@ import os
 import sys
 from typing import Final
 
+from oarlock.wire.entries import Entry
+
 COMMIT_WORD_FD: Final = "OARLOCK_COMMIT_WORD_FD"
 """Environment: the number of the inherited descriptor of the word's memory; not set where there is none."""
 
 ASK: Final = 0
 """What stands in the word while a read has to ask the coordinator. No entry has the index 0."""
 
+_INDEX: Final = 0
+_MARK: Final = 1
+_MARK_BITS: Final = (1 << 64) - 1
+
+
+def mark_of(entry: Entry) -> int:
+    """64 bits that stand for an entry and its place in the log: two entries have the same ones by accident only, once
+    in 2**60. The payload is left out, as the incarnation and the batch's number say which it is."""
+    return hash((entry.index, entry.term, entry.incarnation, entry.batch)) & _MARK_BITS
+
 
 class CommitWord:
-    """An index that a linearizable read may take instead of asking for one, or ``ASK``.
+    """An index that a linearizable read may take instead of asking for one, or ``ASK``; and the mark of an entry that
+    is committed.
 
     The coordinator publishes; each worker looks, *after* its reads have arrived. What makes a read of index ``i``
     linearizable is that no write beyond ``i`` was told to anybody before the worker looked:
@@ -34,6 +47,9 @@ class CommitWord:
     the data directory (``oarlock.wire.process``, ``oarlock.host.data_directory``). A worker that was frozen looks
     again before it answers what has arrived meanwhile; what it had looked up before was asked before.
 
+    The mark is for the worker whose entry it stands for, which need not wait for the message that has the entry. What
+    is committed stays committed, so a mark that has stood there for long is as true as a new one, alone or not.
+
     Args:
         page: the memory, shared or not; read-only for who does not publish.
     """
@@ -43,7 +59,11 @@ class CommitWord:
 
     def look(self) -> int:
         """The index that stands there, or ``ASK``."""
-        return self._words[0]
+        return self._words[_INDEX]
+
+    def look_for(self, mark: int) -> bool:
+        """Whether the entry of this ``mark_of`` is the one that stands there, and so is committed."""
+        return self._words[_MARK] == mark
 
     def publish(self, index: int) -> None:
         """Puts an index, or ``ASK``, in place of what stood there; touches nothing where it stands there already, so
@@ -52,8 +72,16 @@ class CommitWord:
         Raises:
             TypeError: the memory is read-only.
         """
-        if self._words[0] != index:
-            self._words[0] = index
+        if self._words[_INDEX] != index:
+            self._words[_INDEX] = index
+
+    def publish_committed(self, entry: Entry) -> None:
+        """Puts the mark of an entry that is committed, and durable here, in place of the one before.
+
+        Raises:
+            TypeError: the memory is read-only.
+        """
+        self._words[_MARK] = mark_of(entry)
 
 
 def create() -> int | None:

@@ -47,13 +47,17 @@ class ProposalLedger:
             batch: its number, from 1.
             index: the entry's place in the log, above that of every entry before.
         """
-        last = self._last.get(incarnation)
-        done = last[0] if last is not None and last[1] >= index - LEDGER_WINDOW_ENTRIES else 0
-        if batch != done + 1:
+        if not self.would_admit(incarnation, batch, index):
             return False
         self._last.pop(incarnation, None)
         self._last[incarnation] = (batch, index)
         return True
+
+    def would_admit(self, incarnation: int, batch: int, index: int) -> bool:
+        """What ``admit`` would say; nothing is noted."""
+        last = self._last.get(incarnation)
+        done = last[0] if last is not None and last[1] >= index - LEDGER_WINDOW_ENTRIES else 0
+        return batch == done + 1
 
     def last_batch(self, incarnation: int) -> int:
         """The last batch of an incarnation that counted, 0 for none."""

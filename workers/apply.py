@@ -27,7 +27,7 @@ from oarlock.wire.logs import get_logger
 from oarlock.wire.members import Attributes, Members
 from oarlock.wire.operations import Event
 from oarlock.workers.alarms import Alarms
-from oarlock.workers.batch_run import BatchRun, Reply
+from oarlock.workers.batch_run import BatchRun, Reply, lone_put
 from oarlock.workers.outcomes import MAX_OUTCOME_BYTES, OUTCOME_WINDOW, ClientOutcomes
 
 _log = get_logger(__name__)
@@ -176,6 +176,29 @@ class StateMachine:
             if entry.kind in _OF_MEMBERS:
                 self._members = None
         return applied
+
+    def foresee(self, entry: Entry) -> list[list[Reply]] | None:
+        """The replies of an entry if it is applied next, where they follow from what is known already.
+
+        That is so for one put that asks for nothing but its revision: only what is in memory could refuse it. Its
+        caller may be answered as soon as the entry is committed, and need not wait until it is applied. It holds until
+        another entry is applied.
+
+        Args:
+            entry: of this worker, which has checked its requests.
+
+        Returns:
+            What ``Applied.replies`` will be; None where only applying tells.
+        """
+        meta, incarnation = self.replica.meta, entry.incarnation
+        if self.alarms.active or entry.kind != EntryKind.BATCH or entry.index != meta.applied_index + 1:
+            return None
+        if not self._ledger.would_admit(incarnation, entry.batch, entry.index):
+            return None
+        put = lone_put(entry.payload)
+        if put is None or not self._outcomes.is_new(*put, meta.position):
+            return None
+        return [[[put.sequence, meta.revision + 1, None]]]
 
     def _apply_again(self) -> None:
         self._load()

@@ -12,6 +12,7 @@ from oarlock.wire.errors import CorruptError
 from oarlock.workers.apply import Applied
 from oarlock.workers.coordinator_link import CoordinatorLink
 from oarlock.workers.doors import Doors
+from oarlock.workers.own_commit import Own
 from oarlock.workers.reads import Reads
 from oarlock.workers.replica_keeper import ReplicaKeeper
 from oarlock.workers.requests import Requests
@@ -101,6 +102,16 @@ class Applying:
         self._counts.entries += len(entries)
         self._counts.applied_s.append(now_s - begin_s)
         self._settle_when_due()
+
+    def answer_foreseen(self, own: Own) -> None:
+        """Answers the client of an entry that is committed and will be applied next, with what applying it will say.
+
+        Whoever reads after that answer comes after the entry: it is applied before this turn ends.
+        """
+        assert own.replies is not None
+        entry = own.entry
+        foreseen = Applied(entry.index, entry.incarnation, entry.batch, True, own.replies)
+        self._answer((foreseen,), self._keeper.meta.position)
 
     def _answer(self, applied: Sequence[Applied], position: int) -> None:
         """Tells our clients what became of their writes. The replica need not have committed them: the log has them,

@@ -8,7 +8,7 @@ were chosen before they were proposed.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import msgpack
 
@@ -178,6 +178,33 @@ def decode_groups(payload: bytes) -> list[list[Any]]:
         if any(type(number) is not int or not 0 <= number <= UINT64_MAX for number in group[:3]):
             raise ProtocolError(f"{ProtocolError.text}: client, floor and since are 0 to 2**64-1")
     return groups
+
+
+class LonePut(NamedTuple):
+    """What a client says of a put that it sends alone; see ``wire.frames``."""
+
+    client_id: int
+    floor: int
+    since: int
+    sequence: int
+
+
+def lone_put(payload: bytes) -> LonePut | None:
+    """Of an entry that is one put, which asks for nothing but its revision; None for any other.
+
+    Args:
+        payload: groups whose requests have been checked.
+
+    Raises:
+        ProtocolError: as ``decode_groups``.
+    """
+    groups = decode_groups(payload)
+    if len(groups) != 1 or len(groups[0][3]) != 1:
+        return None
+    client_id, floor, since, (request,) = groups[0]
+    if len(request) != _PLAIN_PUT_LENGTH or request[1] != _PUT:
+        return None
+    return LonePut(client_id, floor, since, request[0])
 
 
 def _sequence_of(request: Any) -> int:

@@ -136,6 +136,20 @@ class ClientOutcomes:
         """Whether writes that are sent again with ``since`` may have been forgotten, at ``position``."""
         return 0 < since < max(self.horizon, position - self._window)
 
+    def is_new(self, client_id: int, floor: int, since: int, sequence: int, position: int) -> bool:
+        """Whether a write would be applied that an entry after ``position`` brings: it is neither too old, nor known,
+        nor below the client's floor. Nothing is noted. See ``wire.frames`` for what else the arguments are."""
+        if not client_id:
+            return True
+        if self.is_too_old(since, position):
+            return False
+        client = self._clients.get(client_id)
+        if client is not None:
+            if sequence in client.known:
+                return False
+            floor = max(floor, client.floor)
+        return not 0 < sequence < floor
+
     def remember(self, view: WriteView, position: int, groups: list[list[Any]]) -> None:
         """Ends an entry: notes what it added, and forgets what is too far back.
 

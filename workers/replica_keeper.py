@@ -22,6 +22,7 @@ from oarlock.wire.logs import get_logger
 from oarlock.wire.members import Attributes
 from oarlock.wire.operations import Alarm, Event
 from oarlock.workers.apply import Applied, StateMachine, load_ledger, load_members
+from oarlock.workers.batch_run import Reply
 
 if TYPE_CHECKING:
     from oarlock.storage.replica.resident import Residence
@@ -173,6 +174,10 @@ class ReplicaKeeper:
         if any(each.compacted for each in applied):
             self.is_compacting = True
         return Drained(applied, self._machine.changes)
+
+    def foresee(self, entry: Entry) -> list[list[Reply]] | None:
+        """The replies of an entry of ours if it is applied next, if they can be told already; see ``StateMachine``."""
+        return self._machine.foresee(entry)
 
     @property
     def unsettled_bytes(self) -> int:

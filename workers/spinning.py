@@ -16,10 +16,12 @@ class Spinning:
 
     Args:
         call_soon: of the loop: has a function called in its next turn.
+        look: called in each turn for what comes without waking the loop; says whether it found, and did, something.
     """
 
-    def __init__(self, call_soon: Callable[[Callable[[], None]], Any]) -> None:
+    def __init__(self, call_soon: Callable[[Callable[[], None]], Any], look: Callable[[], bool]) -> None:
         self._call_soon = call_soon
+        self._look = look
         self._pace = Pace()
         self._rested_s = 0.0
         self._is_resting = False
@@ -41,7 +43,7 @@ class Spinning:
 
     def _turn(self) -> None:
         self._is_turning = False
-        if not self._is_resting:
+        if not self._is_resting or self._look():
             return
         if time.monotonic() - self._rested_s >= SPIN_S:
             self._pace.slackened()

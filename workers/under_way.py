@@ -7,7 +7,7 @@ an error, and given up when its time is over.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from oarlock.wire.commit_word import ASK, CommitWord
@@ -16,7 +16,7 @@ from oarlock.wire.frames import pack_error
 from oarlock.wire.ledger import LEDGER_WINDOW_ENTRIES
 from oarlock.workers import write_batches
 from oarlock.workers.coordinator_link import CoordinatorLink
-from oarlock.workers.proposals import Proposals
+from oarlock.workers.proposals import Batch, Proposals
 from oarlock.workers.questions import Questions
 from oarlock.workers.read_index import ReadRounds
 from oarlock.workers.reads import Reads
@@ -63,13 +63,18 @@ class UnderWay:
         """Whether no write and no linearizable read is under way."""
         return not (len(self.proposals) or len(self.rounds))
 
-    def flush(self, now_s: float) -> None:
-        """Sends what was collected: one proposal for all writes, one question for all linearizable reads."""
+    def flush(self, now_s: float) -> Sequence[Batch]:
+        """Sends what was collected: one proposal for all writes, one question for all linearizable reads.
+
+        Returns:
+            The batches that it proposed.
+        """
         batches = self.batches.flush(now_s)
         if batches:
             self._link.propose(self.proposals.incarnation, batches)
         self._ask_read_index(now_s)
         self.questions.flush()
+        return batches
 
     def _ask_read_index(self, now_s: float) -> None:
         """Gets the reads that wait an index, where it is time to: looks it up, or else asks for it."""

@@ -28,6 +28,7 @@ from oarlock.workers.etcd_backend import EtcdBackend
 from oarlock.workers.etcd_door import EtcdDoor
 from oarlock.workers.leader_absence import LeaderAbsence
 from oarlock.workers.native_door import MAX_MESSAGES_A_TURN, NativeDoor
+from oarlock.workers.own_commit import OwnCommit
 from oarlock.workers.reads import Reads
 from oarlock.workers.replica_keeper import ReplicaKeeper
 from oarlock.workers.requests import Requests
@@ -98,7 +99,8 @@ class Worker:
         )
         self._catching_up = CatchingUp(number, keeper, link, under_way, self._reads, hub, self._applying)
         self._upkeep = Upkeep(loop, keeper, self._requests, compaction, self._schedule_flush)
-        self._spinning = Spinning(loop.call_soon)
+        self._own_commit = OwnCommit(commit_word, keeper, under_way.proposals, self._catching_up.stream)
+        self._spinning = Spinning(loop.call_soon, self._look)
         self._leader = (0, 0)
         self._flush_scheduled = False
         self._slices_scheduled = False
@@ -230,7 +232,7 @@ class Worker:
         if (message := self._etcd.take()) is not None:
             self._counts.is_busy = True
             self._requests.take(message, now_s)
-        self._under_way.flush(now_s)
+        proposed = self._under_way.flush(now_s)
         self._catching_up.fetch_missing(now_s)
         self._reads.end_turn()
         self._flush_scheduled = False
@@ -238,7 +240,22 @@ class Worker:
             self._schedule_flush()
         self._doors.flush(self._keeper.meta.position)
         self._doors.look_for_subscriptions()
+        if proposed and self._under_way.is_greeted:
+            self._own_commit.proposed(proposed, self._leader[0])
         self._spinning.rest()
+
+    def _look(self) -> bool:
+        """Takes our own entry if it is committed, without its message; says whether there was one."""
+        own = self._own_commit.seen()
+        if own is None:
+            return False
+        self._flush_scheduled = True
+        self._spinning.wake(time.monotonic())
+        if own.replies is not None:
+            self._applying.answer_foreseen(own)
+        self._applying.apply(self._catching_up.stream.arrived(own.entry.index, (own.entry,)))
+        self._flush()
+        return True
 
     def _schedule_slices(self) -> None:
         if not self._slices_scheduled:

@@ -23,8 +23,8 @@ from oarlock.storage.disk import RealDisk
 from oarlock.storage.log import Log
 from oarlock.wire import commit_word
 from oarlock.wire.channel import Channel
-from oarlock.wire.commit_word import ASK, CommitWord
-from oarlock.wire.entries import EntryKind
+from oarlock.wire.commit_word import ASK, CommitWord, mark_of
+from oarlock.wire.entries import Entry, EntryKind
 from oarlock.wire.internal import Internal, coordinator_socket, make_run_directory
 from tests.server import ReservedPort
 
@@ -100,10 +100,11 @@ def worker(tmp_path: Path, word: CommitWord) -> Iterator[Worker]:
 def test_who_hears_of_a_commit_finds_it_in_the_word(worker: Worker, word: CommitWord) -> None:
     for batch in range(1, 101):
         worker.channel.send([Internal.PROPOSE, 7, [(batch, EntryKind.BATCH, b"")]])
-        _, _, _, _, commit_index, _ = worker.hear(
+        _, _, _, _, commit_index, entries = worker.hear(
             lambda heard, batch=batch: heard[0] == Internal.COMMITTED and any(each[4] == batch for each in heard[5])
         )
         assert word.look() >= commit_index
+        assert word.look_for(mark_of(Entry(*entries[-1])))
 
 
 def test_nobody_hears_of_a_commit_that_the_word_cannot_tell(tmp_path: Path) -> None:

@@ -10,9 +10,9 @@ from .test_simulation import CI_SEEDS
 
 
 def found_by(name: str, first: int) -> int | None:
-    """The seed whose run fails with the bug; ``first`` is tried first, then the others."""
+    """The seed whose run fails with the bug; ``first`` is tried first, then all that run with every change."""
     with BUGS[name]():
-        for seed in [*range(first, CI_SEEDS), *range(first)]:
+        for seed in [first, *range(first, CI_SEEDS), *range(min(first, CI_SEEDS))]:
             try:
                 simulate(seed)
             except Exception:

@@ -17,6 +17,7 @@ from oarlock.coordinator.raft.messages import Append, AppendAccepted, ReadRespon
 from oarlock.coordinator.raft.quorum import agreed
 from oarlock.coordinator.raft.ready import ConfirmedRead
 from oarlock.coordinator.raft.state import RaftState
+from oarlock.wire.commit_word import CommitWord
 from oarlock.wire.entries import Entry
 from oarlock.wire.ledger import ProposalLedger
 from oarlock.workers.apply import StateMachine
@@ -130,6 +131,11 @@ def is_alone_among_others() -> AbstractContextManager[Any]:
     return mock.patch.object(reading, "lone_commit_index", lone_commit_index)
 
 
+def takes_its_own_entry_for_committed() -> AbstractContextManager[Any]:
+    """A worker applies what it has proposed, and answers, without a look whether it was committed."""
+    return mock.patch.object(CommitWord, "look_for", return_value=True)
+
+
 def reads_before_a_commit_in_its_term() -> AbstractContextManager[Any]:
     """A new leader does not know what is committed before it has committed something (Raft paper, section 8)."""
 
@@ -235,6 +241,7 @@ BUGS: dict[str, Callable[[], AbstractContextManager[Any]]] = {
         answers_a_vote_before_the_sync,
         reads_without_a_heartbeat_quorum,
         is_alone_among_others,
+        takes_its_own_entry_for_committed,
         reads_before_a_commit_in_its_term,
         applies_twice_what_was_proposed_twice,
         truncates_on_every_append,

@@ -163,6 +163,8 @@ class SimCoordinator(SimProcess):
         while (ready := self.raft.ready()) is not None:
             judge.ready(self, ready)
             self.host.commit_word.publish(self.raft.lone_commit_index)
+            if ready.committed:
+                self.host.commit_word.publish_committed(ready.committed[-1])
             reset_to = self._install(ready.snapshot) if ready.snapshot is not None else None
             if ready.needs_write:
                 self._jobs.append(LogWrite(ready.write, ready.entries, ready.hard_state, ready.truncate_from, reset_to))

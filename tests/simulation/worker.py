@@ -12,9 +12,11 @@ from oarlock.wire.frames import pack, pack_error, unpack
 from oarlock.wire.internal import Internal
 from oarlock.wire.ledger import LEDGER_WINDOW_ENTRIES
 from oarlock.workers import write_batches
+from oarlock.workers.apply import Applied
 from oarlock.workers.commit_stream import CommitStream
 from oarlock.workers.coordinator_link import CoordinatorLink
 from oarlock.workers.native_door import Message
+from oarlock.workers.own_commit import OwnCommit
 from oarlock.workers.proposals import Batch, Proposals
 from oarlock.workers.questions import Questions
 from oarlock.workers.quota import Quota
@@ -120,6 +122,7 @@ class SimWorker(SimProcess):
             quota=Quota(1 << 40),
             hello=GREETING,
         )
+        self._own_commit = OwnCommit(host.commit_word, self.keeper, self.proposals, self._stream)
         self._coordinator = 0
         self._greeted = False
         self._term = 0
@@ -223,25 +226,31 @@ class SimWorker(SimProcess):
 
     # --- applying
 
-    def _apply(self, entries: Sequence[Any]) -> None:
+    def _apply(self, entries: Sequence[Any]) -> list[Applied]:
+        applied = []
         for begin in range(0, len(entries), MAX_ENTRIES_A_TURN):
-            self._apply_some(entries[begin : begin + MAX_ENTRIES_A_TURN])
+            applied += self._apply_some(entries[begin : begin + MAX_ENTRIES_A_TURN])
+        return applied
 
-    def _apply_some(self, entries: Sequence[Any]) -> None:
+    def _answer(self, applied: Sequence[Applied]) -> None:
         own = self.proposals.incarnation
-        applied = self.keeper.apply(entries, own)
-        self.host.cluster.judge.replica_applied(self, entries, applied)
-        for each in applied.entries:
+        for each in applied:
             if each.incarnation == own:
                 batch = self.proposals.committed(each.batch, each.index, admitted=each.admitted)
                 if batch is not None:
                     self._requests.answer(batch, each)
+
+    def _apply_some(self, entries: Sequence[Any]) -> Sequence[Applied]:
+        applied = self.keeper.apply(entries, self.proposals.incarnation)
+        self.host.cluster.judge.replica_applied(self, entries, applied)
+        self._answer(applied.entries)
         meta = self.keeper.meta
         if applied.changes:
             self._publish(self.hub.changes(applied.changes, meta.revision, self.world.now_s))
         self._reads.replica_changed()
         for read in self._rounds.applied(meta.applied_index):
             self._reads.start(read)
+        return applied.entries
 
     def _publish(self, frames: list[bytes]) -> None:
         for frame in sorted(frames):  # the hub keeps groups in sets, whose order differs from run to run
@@ -286,6 +295,9 @@ class SimWorker(SimProcess):
         batches = self._batches.flush(now_s)
         if batches:
             self._link.propose(self.proposals.incarnation, batches)
+            if self._greeted:
+                self._own_commit.proposed(batches, self._term)
+        self._look()
         self._ask_read_index(now_s)
         self._questions.flush()
         if self._stream.is_behind and self._coordinator:
@@ -297,6 +309,18 @@ class SimWorker(SimProcess):
             if connection.items:
                 items, connection.items = connection.items, []
                 connection.reply(pack([self._term, self.keeper.meta.position, items]))
+
+    def _look(self) -> None:
+        """As the real one does while it spins: whenever anything else has happened, that is."""
+        own = self._own_commit.seen()
+        if own is None:
+            return
+        entry, replies = own
+        self.world.note("a worker sees its own entry committed", entry.index)
+        if replies is not None:
+            self._answer((Applied(entry.index, entry.incarnation, entry.batch, True, replies),))
+        applied = self._apply(self._stream.arrived(entry.index, (entry,)))
+        assert replies is None or applied[0].replies == replies
 
     def _ask_read_index(self, now_s: float) -> None:
         number = self._rounds.question(now_s)

@@ -56,6 +56,47 @@ def test_what_a_key_was_before_a_put_is_read_only_where_somebody_asks(harness: H
     assert [(previous[1], previous[3], previous[4]) for _, _, previous in events] == [(b"v", 4, 3)]
 
 
+def test_what_a_lone_put_is_answered_is_known_before_it_is_applied(harness: Harness) -> None:
+    harness.write([PUT, b"k", b"v"])
+    for group in ([0, 0, 0, [[7, PUT, b"k", b"v"]]], [99, 1, 0, [[7, PUT, b"k", b"v"]]]):
+        entry = harness.entry([group])
+        assert harness.machine.foresee(entry) == [[[7, harness.replica.meta.revision + 1, None]]]
+        assert harness.drain([entry])[0][0].admitted
+
+
+@pytest.mark.parametrize(
+    "groups",
+    [
+        [GROUP, GROUP],
+        [[0, 0, 0, [[1, PUT, b"k", b"v"], [2, PUT, b"k", b"v"]]]],
+        [[0, 0, 0, [[1, PUT, b"k", b"v", 0, int(PutFlag.PREV_KV)]]]],
+        [[0, 0, 0, [[1, int(Op.DELETE), b"k", b"", 0]]]],
+        [[99, 6, 0, [[6, PUT, b"k", b"v"]]]],  # sent before, and remembered
+        [[99, 1, 0, [[5, PUT, b"k", b"v"]]]],  # below the floor of an earlier message
+        [[99, 8, 0, [[7, PUT, b"k", b"v"]]]],  # below its own
+    ],
+)
+def test_what_only_applying_tells_is_not_foreseen(harness: Harness, groups: list[Any]) -> None:
+    harness.apply([[99, 6, 0, [[6, PUT, b"k", b"v"]]]])
+    assert harness.machine.foresee(harness.entry(groups)) is None
+
+
+def test_nothing_is_foreseen_where_it_would_not_be_applied_next(harness: Harness) -> None:
+    first = harness.entry([GROUP])
+    assert harness.machine.foresee(harness.entry([GROUP])) is None
+    assert harness.machine.foresee(first._replace(batch=2)) is None
+    assert harness.machine.foresee(first._replace(kind=EntryKind.LEASE_GRANT)) is None
+    assert harness.machine.foresee(first) is not None
+    harness.drain([harness.log.pop(0)])
+    harness.log.insert(0, first)
+    assert harness.machine.foresee(first) is None
+
+
+def test_nothing_is_foreseen_under_an_alarm(harness: Harness) -> None:
+    harness.write([int(Op.ALARM), int(AlarmAction.ACTIVATE), 1, int(Alarm.NOSPACE)])
+    assert harness.machine.foresee(harness.entry([GROUP])) is None
+
+
 @pytest.mark.parametrize("index", [1, 3])
 def test_an_entry_out_of_order_is_refused_and_nothing_of_the_drain_applied(harness: Harness, index: int) -> None:
     with pytest.raises(EntryOrderError):
@@ -164,12 +205,13 @@ def test_a_revoked_lease_takes_its_keys_in_one_revision(harness: Harness) -> Non
 def test_an_entry_of_any_content_is_applied_or_has_no_effect(harness: Harness, value: Any) -> None:
     for payload in (msgpack.packb(value), msgpack.packb([[3, 1, 0, [value]]]), msgpack.packb([[0, 0, 0, value]])):
         revision = harness.replica.meta.revision
-        applied, events = harness.drain([harness.entry([], payload=payload)])
+        applied, events = harness.drain([harness.entry([], payload=payload)], are_checked=False)
         assert applied[0].admitted
         assert (harness.replica.meta.revision > revision) == bool(events)
 
 
 def test_bytes_that_are_not_msgpack_have_no_effect(harness: Harness) -> None:
-    applied, _ = harness.drain([harness.entry([], payload=b"\xc1"), harness.entry([GROUP], incarnation=INCARNATION)])
+    entries = [harness.entry([], payload=b"\xc1"), harness.entry([GROUP], incarnation=INCARNATION)]
+    applied, _ = harness.drain(entries, are_checked=False)
     assert [one.admitted for one in applied] == [True, True]
     assert harness.replica.meta.revision == 2

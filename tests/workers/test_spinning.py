@@ -31,7 +31,7 @@ def at_brisk_pace(spinning: Spinning) -> None:
 
 def test_a_loop_sleeps_until_its_pace_is_brisk_and_then_turns_until_it_is_woken() -> None:
     loop = Loop()
-    spinning = Spinning(loop.call_soon)
+    spinning = Spinning(loop.call_soon, lambda: False)
     at_brisk_pace(spinning)
     assert not loop.due
     spinning.rest()
@@ -44,7 +44,7 @@ def test_a_loop_sleeps_until_its_pace_is_brisk_and_then_turns_until_it_is_woken(
 
 def test_a_loop_that_turns_for_nothing_sleeps() -> None:
     loop = Loop()
-    spinning = Spinning(loop.call_soon)
+    spinning = Spinning(loop.call_soon, lambda: False)
     at_brisk_pace(spinning)
     spinning.rest()
     begin_s = time.monotonic()
@@ -58,9 +58,19 @@ def test_a_loop_that_turns_for_nothing_sleeps() -> None:
 
 def test_rests_one_after_another_turn_the_loop_once() -> None:
     loop = Loop()
-    spinning = Spinning(loop.call_soon)
+    spinning = Spinning(loop.call_soon, lambda: False)
     at_brisk_pace(spinning)
     spinning.rest()
     spinning.wake(0.0)
     spinning.rest()
     assert len(loop.due) == 1
+
+
+def test_what_a_look_finds_ends_the_turning_until_the_next_rest() -> None:
+    loop, found = Loop(), [False, False, True]
+    spinning = Spinning(loop.call_soon, lambda: found.pop(0))
+    at_brisk_pace(spinning)
+    spinning.rest()
+    while loop.turn():
+        pass
+    assert found == []

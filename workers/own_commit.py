@@ -1,0 +1,69 @@
+"""Sees that a worker's own entry is committed, before the message arrives that says so."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+from oarlock.wire.commit_word import CommitWord, mark_of
+from oarlock.wire.entries import Entry
+from oarlock.workers.commit_stream import CommitStream
+from oarlock.workers.proposals import Batch, Proposals
+from oarlock.workers.replica_keeper import ReplicaKeeper
+
+
+class Own(NamedTuple):
+    """An entry as it will be if nobody else's comes in between, and its replies then, if they can be told."""
+
+    entry: Entry
+    replies: list[list[Any]] | None
+
+
+class OwnCommit:
+    """The one entry that a worker waits for.
+
+    A lone write's entry comes back to the worker that proposed it, which has it already: all that it has to learn is
+    that it was committed, and where. So it knows what to expect, and looks whether the commit word has its mark.
+
+    Worked example: with entry 6 applied, in term 2, the worker 99 proposes its batch 4, and expects (7, 2, 99, 4). If
+    another worker's entry becomes the 7th, ours is the 8th: its mark is never seen, and its message brings it.
+
+    Args:
+        commit_word: of its coordinator.
+        keeper: foresees replies.
+        proposals: of this worker.
+        stream: knows which entry comes next.
+    """
+
+    def __init__(
+        self, commit_word: CommitWord, keeper: ReplicaKeeper, proposals: Proposals, stream: CommitStream
+    ) -> None:
+        self._commit_word = commit_word
+        self._keeper = keeper
+        self._proposals = proposals
+        self._stream = stream
+        self._expected: Own | None = None
+        self._mark = 0
+
+    def proposed(self, batches: Sequence[Batch], term: int) -> None:
+        """Expects what was just proposed, if it is one batch and no other is under way; in place of what was expected
+        before.
+
+        Args:
+            batches: in their order.
+            term: of the leader, as far as we know.
+        """
+        if len(batches) != 1 or len(self._proposals) != 1:
+            return
+        number, kind, payload = batches[0].number, batches[0].kind, batches[0].payload
+        entry = Entry(self._stream.next_index, term, kind, self._proposals.incarnation, number, payload)
+        self._expected = Own(entry, self._keeper.foresee(entry))
+        self._mark = mark_of(entry)
+
+    def seen(self) -> Own | None:
+        """The expected entry, once, if it is committed and comes next; else None."""
+        expected = self._expected
+        if expected is None or not self._commit_word.look_for(self._mark):
+            return None
+        self._expected = None
+        return expected if expected.entry.index == self._stream.next_index else None
