@@ -12,27 +12,29 @@ from typing import Final
 SPIN_S: Final = 0.00075
 """The longest wait without sleep: what a lone put's trip through the others and the disk takes at most."""
 BRISK_WAITS: Final = 16
-"""So many waits in a row must have been shorter. A client that asks now and then has a long one each time, and costs
-nothing."""
+"""So many waits must have been shorter. A client that asks now and then has a long one each time, and costs nothing."""
+LONG_WAIT_COSTS: Final = 8
+"""So many short waits does a long one outweigh: a disk is slow now and then, which does not mean that its client is."""
+MOST_KEPT: Final = 24
+"""So much is known of the past: after two or three long waits, one after another, it counts for nothing."""
 
 
 class Pace:
     """How long the last waits were. No clock here: moments are in seconds, of any one clock."""
 
-    __slots__ = ("_short_waits",)
+    __slots__ = ("_credit",)
 
     def __init__(self) -> None:
-        self._short_waits = 0
+        self._credit = 0
 
     @property
     def is_brisk(self) -> bool:
         """Whether the next wait may be without sleep, for ``SPIN_S``."""
-        return self._short_waits >= BRISK_WAITS
+        return self._credit >= BRISK_WAITS
 
     def waited(self, wait_s: float) -> None:
         """Something came after ``wait_s``."""
-        self._short_waits = self._short_waits + 1 if wait_s < SPIN_S else 0
-
-    def slackened(self) -> None:
-        """Nothing came for ``SPIN_S``."""
-        self._short_waits = 0
+        if wait_s < SPIN_S:
+            self._credit = min(self._credit + 1, MOST_KEPT)
+        else:
+            self._credit = max(self._credit - LONG_WAIT_COSTS, 0)

@@ -46,7 +46,6 @@ class Spinning:
         if not self._is_resting or self._look():
             return
         if time.monotonic() - self._rested_s >= SPIN_S:
-            self._pace.slackened()
             return
         os.sched_yield()
         self._is_turning = True

@@ -51,7 +51,7 @@ def test_a_loop_that_turns_for_nothing_sleeps() -> None:
     while loop.turn():
         pass
     assert time.monotonic() - begin_s >= SPIN_S / 2
-    spinning.wake(0.0)
+    spinning.wake(time.monotonic() + SPIN_S)
     spinning.rest()
     assert not loop.due
 
