@@ -66,7 +66,7 @@ class BatchRun:
             return
         for client_id, floor, since, requests in groups:
             if client_id and self._outcomes.is_too_old(since, self.position):
-                replies = [pack_error(_sequence_of(request), OutcomeUnknownError()) for request in requests]
+                replies = [self._refuse(request) for request in requests]
             elif client_id and requests:
                 replies = self._apply_of_client(self._outcomes.client(client_id, floor), client_id, requests)
             else:
@@ -86,7 +86,7 @@ class BatchRun:
             if known is not None:
                 replies.append(reply_of(sequence, known))
             elif 0 < sequence < client.floor:
-                replies.append(pack_error(sequence, OutcomeUnknownError()))
+                replies.append(self._refuse(request))
             else:
                 reply = self._apply(request, True)
                 replies.append(reply)
@@ -95,6 +95,16 @@ class BatchRun:
                     pairs += (sequence, outcome)
         self.notes.append([client_id, client.floor, pairs])
         return replies
+
+    def _refuse(self, request: Any) -> Reply:
+        """Answers a request that may have been applied before, whatever became of it then.
+
+        It is not applied now, unless it is a revoke: the coordinator, which does not know outcomes, takes the lease for
+        ended, so one that went on would have no deadline.
+        """
+        if self._entry.kind == EntryKind.LEASE_REVOKE:
+            self._apply(request, False)
+        return pack_error(_sequence_of(request), OutcomeUnknownError())
 
     def _apply(self, request: Any, with_reads: bool) -> Reply:
         """Applies one request; returns its reply item. What is refused has no effect."""

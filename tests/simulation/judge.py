@@ -89,7 +89,7 @@ class Judge(RaftJudge):
             if operation == Op.LEASE_REVOKE:
                 self._lease_ended(request[2])
             assert name is None or name not in self.answers, f"a write was carried out twice: {request}"
-        elif name in self.answers or sequence < self._floors[client_id]:
+        elif name in self.answers or (sequence < self._floors[client_id] and operation != Op.LEASE_REVOKE):
             return
         reply, _ = self.model.step(request)
         self.spaces[self.model.revision] = self.model.spaces[self.model.revision]

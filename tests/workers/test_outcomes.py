@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from oarlock.storage.replica import Meta
+from oarlock.wire.entries import EntryKind
 from oarlock.wire.errors import OutcomeUnknownError
 from oarlock.wire.operations import DeleteFlag, Op
 from tests.workers.harness import Harness
@@ -65,6 +66,20 @@ def test_below_the_floor_nothing_is_applied(harness: Harness, restarts: bool) ->
     replies = send(harness, put(1), put(4), put(5), floor=1)
     assert [is_unknown(reply) for reply in replies] == [True, True, False]
     assert harness.replica.meta.revision == 2
+
+
+@pytest.mark.parametrize("past", [{"since": 1}, {"floor": 6}])
+def test_a_revoke_that_comes_too_late_ends_the_lease_all_the_same(tmp_path: Path, past: dict[str, int]) -> None:
+    harness = Harness(tmp_path / "replica", outcome_window=10)
+    harness.write([int(Op.LEASE_GRANT), 3, 60], [PUT, b"k", b"v", 3])
+    for sequence in range(30):
+        send(harness, put(sequence + 1, b"other"), client=8)
+    revoke = [[CLIENT, 1, 0, [[5, int(Op.LEASE_REVOKE), 3]]]]
+    revoke[0][1], revoke[0][2] = past.get("floor", 1), past.get("since", 0)
+    assert is_unknown(harness.apply(revoke, EntryKind.LEASE_REVOKE)[0])
+    with harness.replica.read() as view:
+        assert (view.lease_keys(3), view.get(b"k")) == ([], None)
+    harness.close()
 
 
 def test_a_floor_raised_by_repetitions_alone_survives_a_restart(harness: Harness) -> None:
