@@ -257,7 +257,7 @@ class Coordinator:
             try:
                 self._raft.propose([proposal])
             except OarlockError:
-                self._leases.refused(now_s)
+                self._leases.refused()
 
     def _log_bytes(self) -> int:
         return sum(path.stat().st_size for path in self._log.segment_paths)

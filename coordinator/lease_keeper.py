@@ -151,7 +151,7 @@ class LeaseKeeper:
     def revokes_due(self, now_s: float) -> Proposal | None:
         """The revoke of leases whose time is over, to be proposed now; None where there is none."""
         overdue = [lease_id for lease_id, since_s in self._revoking.items() if now_s - since_s > REVOKE_RETRY_S]
-        self.not_proposed(overdue, now_s)
+        self.not_proposed(overdue)
         lease_ids = self._lessor.expired(now_s, MAX_REVOKES_AN_ENTRY)
         if not lease_ids:
             return None
@@ -160,18 +160,18 @@ class LeaseKeeper:
         requests = [[number, int(Op.LEASE_REVOKE), lease_id] for number, lease_id in enumerate(lease_ids, 1)]
         return Proposal(EntryKind.LEASE_REVOKE, self._incarnation, self._batch, pack([[0, 0, 0, requests]]))
 
-    def refused(self, now_s: float) -> None:
+    def refused(self) -> None:
         """The proposal that ``revokes_due`` gave last was not taken: its leases come up again, under a new
         incarnation."""
         self._incarnation = self._new_incarnation()
         self._batch = 0
-        self.not_proposed(list(self._revoking), now_s)
+        self.not_proposed(list(self._revoking))
 
-    def not_proposed(self, lease_ids: Sequence[int], now_s: float) -> None:
+    def not_proposed(self, lease_ids: Sequence[int]) -> None:
         """Takes back that these leases are being revoked."""
         for lease_id in lease_ids:
             self._revoking.pop(lease_id, None)
-        self._lessor.unexpire(lease_ids, now_s)
+        self._lessor.unexpire(lease_ids)
 
 
 def _requests(payload: bytes, operation: Op) -> list[tuple[int, int, list[Any]]]:

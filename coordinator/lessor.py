@@ -131,12 +131,12 @@ class Lessor:
             found.append(lease_id)
         return found
 
-    def unexpire(self, lease_ids: Iterable[int], now_s: float) -> None:
+    def unexpire(self, lease_ids: Iterable[int]) -> None:
         """The revoke of these leases was not taken: hand them out again at the next ``expired``."""
         for lease_id in lease_ids:
             if lease_id in self._expiring:
                 self._expiring.discard(lease_id)
-                heapq.heappush(self._heap, (now_s, lease_id))
+                heapq.heappush(self._heap, (self._deadline_s[lease_id], lease_id))
 
     def _set_deadline(self, lease_id: int, deadline_s: float) -> None:
         self._deadline_s[lease_id] = deadline_s

@@ -66,7 +66,7 @@ def test_a_revoke_that_is_not_committed_is_proposed_again(keeper: LeaseKeeper) -
 def test_a_refused_revoke_comes_up_again_under_a_new_incarnation(keeper: LeaseKeeper) -> None:
     keeper.committed([grant(1, 1, (7, 10))], 0.0)
     first = keeper.revokes_due(10.0)
-    keeper.refused(10.0)
+    keeper.refused()
     again = keeper.revokes_due(10.1)
     assert first is not None
     assert again is not None

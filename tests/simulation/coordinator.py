@@ -146,7 +146,7 @@ class SimCoordinator(SimProcess):
                 try:
                     self.raft.propose([proposal])
                 except OarlockError:
-                    self.leases.refused(now_s)
+                    self.leases.refused()
         self._ask_for_snapshot(now_s)
         if now_s - self._published_s >= PUBLISH_INTERVAL_S:
             self._publish(())
