@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any, NamedTuple
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 from oarlock.wire.commit_word import CommitWord, mark_of
 from oarlock.wire.entries import Entry
+from oarlock.workers.batch_run import Reply
 from oarlock.workers.commit_stream import CommitStream
 from oarlock.workers.proposals import Batch, Proposals
-from oarlock.workers.replica_keeper import ReplicaKeeper
 
 
 class Own(NamedTuple):
     """An entry as it will be if nobody else's comes in between, and its replies then, if they can be told."""
 
     entry: Entry
-    replies: list[list[Any]] | None
+    replies: list[list[Reply]] | None
 
 
 class OwnCommit:
@@ -30,16 +30,20 @@ class OwnCommit:
 
     Args:
         commit_word: of its coordinator.
-        keeper: foresees replies.
+        foresee: tells the replies of an entry, if it is applied next; see ``StateMachine``.
         proposals: of this worker.
         stream: knows which entry comes next.
     """
 
     def __init__(
-        self, commit_word: CommitWord, keeper: ReplicaKeeper, proposals: Proposals, stream: CommitStream
+        self,
+        commit_word: CommitWord,
+        foresee: Callable[[Entry], list[list[Reply]] | None],
+        proposals: Proposals,
+        stream: CommitStream,
     ) -> None:
         self._commit_word = commit_word
-        self._keeper = keeper
+        self._foresee = foresee
         self._proposals = proposals
         self._stream = stream
         self._expected: Own | None = None
@@ -57,7 +61,7 @@ class OwnCommit:
             return
         number, kind, payload = batches[0].number, batches[0].kind, batches[0].payload
         entry = Entry(self._stream.next_index, term, kind, self._proposals.incarnation, number, payload)
-        self._expected = Own(entry, self._keeper.foresee(entry))
+        self._expected = Own(entry, self._foresee(entry))
         self._mark = mark_of(entry)
 
     def seen(self) -> Own | None:

@@ -99,7 +99,7 @@ class Worker:
         )
         self._catching_up = CatchingUp(number, keeper, link, under_way, self._reads, hub, self._applying)
         self._upkeep = Upkeep(loop, keeper, self._requests, compaction, self._schedule_flush)
-        self._own_commit = OwnCommit(commit_word, keeper, under_way.proposals, self._catching_up.stream)
+        self._own_commit = OwnCommit(commit_word, keeper.foresee, under_way.proposals, self._catching_up.stream)
         self._spinning = Spinning(loop.call_soon, self._look)
         self._leader = (0, 0)
         self._flush_scheduled = False

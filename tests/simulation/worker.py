@@ -122,7 +122,7 @@ class SimWorker(SimProcess):
             quota=Quota(1 << 40),
             hello=GREETING,
         )
-        self._own_commit = OwnCommit(host.commit_word, self.keeper, self.proposals, self._stream)
+        self._own_commit = OwnCommit(host.commit_word, self.keeper.foresee, self.proposals, self._stream)
         self._coordinator = 0
         self._greeted = False
         self._term = 0

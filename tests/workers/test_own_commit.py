@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, cast
+from typing import Any
 
 import pytest
 
@@ -11,7 +11,6 @@ from oarlock.wire.entries import Entry, EntryKind
 from oarlock.workers.commit_stream import CommitStream
 from oarlock.workers.own_commit import OwnCommit
 from oarlock.workers.proposals import Batch, Proposals
-from oarlock.workers.replica_keeper import ReplicaKeeper
 
 INCARNATION = 99
 TERM = 2
@@ -19,11 +18,9 @@ ENTRY = Entry(7, TERM, EntryKind.BATCH, INCARNATION, 1, b"put")
 REPLIES = [[[1, 5, None]]]
 
 
-class Foresight:
-    """A keeper that knows what one entry is answered."""
-
-    def foresee(self, entry: Entry) -> list[list[Any]] | None:
-        return REPLIES if entry == ENTRY else None
+def foresee(entry: Entry) -> list[list[Any]] | None:
+    """Knows what one entry is answered."""
+    return REPLIES if entry == ENTRY else None
 
 
 class Worker:
@@ -33,7 +30,7 @@ class Worker:
         self.word: CommitWord = commit_word.private()
         self.stream = CommitStream(6)
         self.proposals = Proposals(lambda: INCARNATION)
-        self.own = OwnCommit(self.word, cast(ReplicaKeeper, Foresight()), self.proposals, self.stream)
+        self.own = OwnCommit(self.word, foresee, self.proposals, self.stream)
 
     def propose(self, *payloads: bytes) -> Sequence[Batch]:
         batches = [self.proposals.add(EntryKind.BATCH, payload, (), 0.0, 0.0) for payload in payloads]
