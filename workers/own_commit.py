@@ -59,9 +59,11 @@ class OwnCommit:
         """
         if len(batches) != 1 or len(self._proposals) != 1:
             return
-        number, kind, payload = batches[0].number, batches[0].kind, batches[0].payload
-        entry = Entry(self._stream.next_index, term, kind, self._proposals.incarnation, number, payload)
-        self._expected = Own(entry, self._foresee(entry))
+        batch = batches[0]
+        incarnation, index = self._proposals.incarnation, self._stream.next_index
+        entry = Entry(index, term, batch.kind, incarnation, batch.number, batch.payload)
+        # To foresee means to decode the payload, which for many requests takes as long as it could save.
+        self._expected = Own(entry, self._foresee(entry) if batch.requests == 1 else None)
         self._mark = mark_of(entry)
 
     def seen(self) -> Own | None:

@@ -26,6 +26,7 @@ class Batch:
         number: its number in the incarnation.
         kind: an EntryKind.
         payload: the packed groups.
+        requests: how many there are in them.
         routes: for each group, who is to be told the outcome (opaque here).
         deadline_s: when the clients of this batch stop waiting; None once they have been told so.
         proposed_s: when it was last sent.
@@ -34,6 +35,7 @@ class Batch:
     number: int
     kind: int
     payload: bytes
+    requests: int
     routes: Sequence[Any]
     deadline_s: float | None
     proposed_s: float
@@ -62,10 +64,12 @@ class Proposals:
     def __len__(self) -> int:
         return len(self._outstanding)
 
-    def add(self, kind: int, payload: bytes, routes: Sequence[Any], deadline_s: float, now_s: float) -> Batch:
+    def add(
+        self, kind: int, payload: bytes, requests: int, routes: Sequence[Any], deadline_s: float, now_s: float
+    ) -> Batch:
         """Numbers a new batch; the caller sends it."""
         self._number += 1
-        batch = Batch(self._number, kind, payload, routes, deadline_s, now_s)
+        batch = Batch(self._number, kind, payload, requests, routes, deadline_s, now_s)
         self._outstanding[batch.number] = batch
         self.outstanding_bytes += len(payload)
         return batch

@@ -85,7 +85,7 @@ class WriteBatches:
         self._forming = {}
         self.waiting_bytes = 0
         return [
-            self._proposals.add(kind, pack(forming.groups), forming.routes, forming.deadline_s, now_s)
+            self._proposals.add(kind, pack(forming.groups), forming.requests, forming.routes, forming.deadline_s, now_s)
             for kind, forming in ready
         ]
 

@@ -32,8 +32,8 @@ class Worker:
         self.proposals = Proposals(lambda: INCARNATION)
         self.own = OwnCommit(self.word, foresee, self.proposals, self.stream)
 
-    def propose(self, *payloads: bytes) -> Sequence[Batch]:
-        batches = [self.proposals.add(EntryKind.BATCH, payload, (), 0.0, 0.0) for payload in payloads]
+    def propose(self, *payloads: bytes, requests: int = 1) -> Sequence[Batch]:
+        batches = [self.proposals.add(EntryKind.BATCH, payload, requests, (), 0.0, 0.0) for payload in payloads]
         self.own.proposed(batches, TERM)
         return batches
 
@@ -50,6 +50,12 @@ def test_an_expected_entry_is_seen_once_when_it_is_committed(worker: Worker) -> 
     worker.word.publish_committed(ENTRY)
     assert worker.own.seen() == (ENTRY, REPLIES)
     assert worker.own.seen() is None
+
+
+def test_the_replies_of_many_requests_are_not_foreseen(worker: Worker) -> None:
+    worker.propose(b"put", requests=2)
+    worker.word.publish_committed(ENTRY)
+    assert worker.own.seen() == (ENTRY, None)
 
 
 @pytest.mark.parametrize("changes", [{"incarnation": 98}, {"term": 3}, {"batch": 2}, {"index": 8}])

@@ -15,7 +15,7 @@ def proposals() -> Proposals:
 
 
 def add(proposals: Proposals, now_s: float = 0.0, deadline_s: float = 5.0) -> Batch:
-    return proposals.add(EntryKind.BATCH, b"payload", ("caller",), deadline_s, now_s)
+    return proposals.add(EntryKind.BATCH, b"payload", 1, ("caller",), deadline_s, now_s)
 
 
 def test_batches_are_numbered_without_a_gap(proposals: Proposals) -> None:
