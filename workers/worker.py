@@ -251,8 +251,7 @@ class Worker:
             return False
         self._flush_scheduled = True
         self._spinning.wake(time.monotonic())
-        if own.replies is not None:
-            self._applying.answer_foreseen(own)
+        self._applying.answer_foreseen(own)
         self._applying.apply(self._catching_up.stream.arrived(own.entry.index, (own.entry,)))
         self._flush()
         return True
