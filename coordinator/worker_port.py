@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import select
 import socket
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -44,7 +44,8 @@ class WorkerPort:
         self._listener.bind(str(path))
         self._listener.listen(LISTEN_BACKLOG)
         self._epoll = select.epoll()
-        self._epoll.register(self._listener, select.EPOLLIN)
+        self._listening: Final = self._listener.fileno()
+        self._epoll.register(self._listening, select.EPOLLIN)
         self._channels: dict[bytes, Channel] = {}
         self._names: dict[int, bytes] = {}
         self._connections = 0
@@ -54,21 +55,24 @@ class WorkerPort:
         """The descriptor that is readable when ``receive`` has something to do."""
         return self._epoll.fileno()
 
-    def receive(self) -> Iterator[tuple[bytes, list[Any]]]:
-        """What has arrived, as (name of the worker, message), without waiting. To be exhausted."""
+    def receive(self) -> list[tuple[bytes, list[Any]]]:
+        """What has arrived, as (name of the worker, message), without waiting."""
+        received: list[tuple[bytes, list[Any]]] = []
         for descriptor, events in self._epoll.poll(0):
-            if descriptor == self._listener.fileno():
+            if descriptor == self._listening:
                 self._accept()
                 continue
             name = self._names[descriptor]
+            channel = self._channels[name]
             try:
-                if events & select.EPOLLOUT and self._channels[name].flush():
+                if events & select.EPOLLOUT and channel.flush():
                     self._epoll.modify(descriptor, select.EPOLLIN)
                 if events & ~select.EPOLLOUT:
-                    for message in self._channels[name].receive():
-                        yield name, message
+                    for message in channel.receive():
+                        received.append((name, message))
             except ProtocolError as problem:
                 self._drop(name, problem)
+        return received
 
     def send(self, worker: bytes, message: list[Any]) -> None:
         """Sends to one worker; a message to a worker that is gone is dropped, as it will ask again when it is back."""
