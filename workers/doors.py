@@ -47,11 +47,11 @@ class Doors:
 
     # Life
 
-    def open(self, on_requests: Callable[[], None], on_ready: Callable[[], None]) -> None:
+    def open(self, on_arrival: Callable[[], None], on_ready: Callable[[], None]) -> None:
         """Lets clients in.
 
         Args:
-            on_requests: called, once a turn of the loop, when ``receive`` has something to give.
+            on_arrival: called when ``receive`` has something to give and had nothing before; see ``NativeDoor.start``.
             on_ready: called once all doors accept connections.
 
         Raises:
@@ -61,16 +61,16 @@ class Doors:
         self.is_open = True
         self._loop.add_reader(descriptor(self._watch_port.socket), self._take_subscriptions)
         self._loop.call_soon(self._take_subscriptions)
-        self._start = self._loop.create_task(self._accept(self._native, self._etcd, on_requests, on_ready))
+        self._start = self._loop.create_task(self._accept(self._native, self._etcd, on_arrival, on_ready))
 
     async def _accept(
         self,
         native: NativeDoor,
         etcd: EtcdDoor | None,
-        on_requests: Callable[[], None],
+        on_arrival: Callable[[], None],
         on_ready: Callable[[], None],
     ) -> None:
-        await native.start(on_requests)
+        await native.start(on_arrival)
         if etcd is not None:
             await etcd.start()
         on_ready()

@@ -82,9 +82,8 @@ class NativeDoor:
         self._listeners = [listen_shared(url) for url in urls]
         self._servers: list[asyncio.Server] = []
         self._arrived: deque[tuple[Connection, bytes]] = deque()
-        self._on_requests: Callable[[], None]
-        self._loop: asyncio.AbstractEventLoop
-        self._is_due = self._is_draining = False
+        self._on_arrival: Callable[[], None]
+        self._is_draining = False
         self._raft_term = self._position = 0
         self._connections: set[Connection] = set()
         self.dirty: list[Connection] = []
@@ -92,14 +91,15 @@ class NativeDoor:
 
     # Life
 
-    async def start(self, on_requests: Callable[[], None]) -> None:
+    async def start(self, on_arrival: Callable[[], None]) -> None:
         """Accepts connections.
 
         Args:
-            on_requests: called, once a turn of the loop, when ``receive`` has something to give.
+            on_arrival: called when ``receive`` has something to give and had nothing before; not to call it at once,
+                since more may be about to arrive.
         """
-        self._loop = loop = asyncio.get_running_loop()
-        self._on_requests = on_requests
+        loop = asyncio.get_running_loop()
+        self._on_arrival = on_arrival
         for listener in self._listeners:
             server = await loop.create_server(
                 lambda: Connection(self, loop, self._max_message_bytes, self._handshake_timeout_s),
@@ -141,14 +141,10 @@ class NativeDoor:
 
     def arrived(self, connection: Connection, messages: Sequence[bytes]) -> None:
         """Messages have come; each connection bounds how many of its own wait here."""
+        is_first = not self._arrived
         self._arrived.extend([(connection, message) for message in messages])
-        if not self._is_due and not self._is_draining:
-            self._is_due = True
-            self._loop.call_soon(self._take)
-
-    def _take(self) -> None:
-        self._is_due = False
-        self._on_requests()
+        if is_first and not self._is_draining:
+            self._on_arrival()
 
     # Messages
 

@@ -194,7 +194,7 @@ class Worker:
             return
         if not self._keeper.is_distrusted:
             self._held_back = False
-            self._doors.open(self._on_requests, self._on_ready)
+            self._doors.open(self._on_arrival, self._on_ready)
             return
         if not self._held_back:
             self._held_back = True
@@ -202,7 +202,11 @@ class Worker:
         if not self._keeper.is_rebuilt:
             self._catching_up.start_anew()
 
-    def _on_requests(self) -> None:
+    def _on_arrival(self) -> None:
+        self._spinning.wake(time.monotonic())  # now, so that it does not yield before the requests get their turn
+        self._loop.call_soon(self._take_requests)
+
+    def _take_requests(self) -> None:
         now_s = time.monotonic()
         count = 0
         for _ in range(MAX_MESSAGES_A_TURN):
@@ -212,7 +216,7 @@ class Worker:
             count += len(message.requests)
             self._requests.take(message, now_s)
         else:
-            self._loop.call_soon(self._on_requests)
+            self._loop.call_soon(self._take_requests)
         self._flush()
         self._counts.requests += count
         if count:
@@ -223,6 +227,7 @@ class Worker:
     def _schedule_flush(self) -> None:
         if not self._flush_scheduled:
             self._flush_scheduled = True
+            self._spinning.wake(time.monotonic())
             self._loop.call_soon(self._flush)
 
     def _flush(self) -> None:

@@ -41,7 +41,8 @@ class Door:
         self.door.flush(1, 1)
 
     async def __aenter__(self) -> Door:
-        await self.door.start(self.take)
+        loop = asyncio.get_running_loop()
+        await self.door.start(lambda: loop.call_soon(self.take))
         return self
 
     async def __aexit__(self, *problem: object) -> None:
