@@ -20,6 +20,7 @@ TREE: Final = Path("build/compiled")
 
 FOLDERS: Final = (
     "wire",
+    "storage",
     "storage/log",
     "storage/replica",
     "coordinator",
@@ -47,6 +48,7 @@ AS_THEY_ARE: Final = frozenset(
         *("gateway/http1.py", "gateway/http_pages.py", "gateway/health_pages.py"),
         *("gateway/services/auth.py", "gateway/services/cluster.py", "gateway/services/maintenance.py"),
         *("gateway/services/reflection.py", "gateway/services/snapshot.py", "gateway/services/health.py"),
+        *("storage/memory_disk.py", "storage/snapshot_layout.py", "storage/snapshots.py"),
         "storage/log/verification.py",
         *("wire/logs.py", "wire/process.py", "wire/metrics.py", "wire/process_metrics.py", "wire/exposition.py"),
         *("wire/taken_ports.py", "wire/version.py", "wire/sockets.py", "wire/members.py", "wire/scheduling.py"),
