@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gc
 import signal
-import sys
 import time
 from pathlib import Path
 from typing import Any, Final
@@ -77,6 +76,7 @@ def run(settings: dict[str, Any]) -> None:
     )
     gc.collect()
     gc.freeze()
+    gc.enable()  # it was started without
     process.notify_ready()
     damages: list[DamageError] = []
 
@@ -145,7 +145,3 @@ def _join(entry_log: Log, newest: SnapshotMetadata | None, directory: Path, *, a
             f"{directory}: the newest usable snapshot ends at entry {snapshot_index}, but the log holds entries "
             f"{first} to {last}: put the files back that belong together"
         )
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -42,10 +42,11 @@ class Program(NamedTuple):
 
 def programs(settings: Settings) -> list[Program]:
     """The processes of a server: the coordinator first, then the workers."""
-    python = (sys.executable, "-P", "-m")  # -P: a module in the current directory must not shadow one of ours
-    coordinator = Program("coordinator", (*python, "oarlock.coordinator.process"))
+    # -P: a module in the current directory must not shadow one of ours
+    child = (sys.executable, "-P", "-m", "oarlock.host.child")
+    coordinator = Program("coordinator", (*child, "oarlock.coordinator.process"))
     workers = [
-        Program(f"worker-{number}", (*python, "oarlock.workers.process"), number) for number in range(settings.workers)
+        Program(f"worker-{number}", (*child, "oarlock.workers.process"), number) for number in range(settings.workers)
     ]
     return [coordinator, *workers]
 

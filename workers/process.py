@@ -8,7 +8,6 @@ import gc
 import itertools
 import secrets
 import signal
-import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -230,7 +229,3 @@ def _greeting(settings: dict[str, Any]) -> dict[str, Any]:
 
 def _boot_id() -> str:
     return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
-
-
-if __name__ == "__main__":
-    sys.exit(main())
