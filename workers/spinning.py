@@ -5,9 +5,12 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Final
 
-from oarlock.workers.pace import SPIN_S, Pace
+from oarlock.wire.pace import Pace
+
+SPIN_S: Final = 0.00075
+"""The longest wait without sleep: what a lone put's trip through the others and the disk takes at most."""
 
 
 class Spinning:
@@ -22,7 +25,7 @@ class Spinning:
     def __init__(self, call_soon: Callable[[Callable[[], None]], Any], look: Callable[[], bool]) -> None:
         self._call_soon = call_soon
         self._look = look
-        self._pace = Pace()
+        self._pace = Pace(SPIN_S)
         self._rested_s = 0.0
         self._is_resting = False
         self._is_turning = False

@@ -8,6 +8,7 @@ import pytest
 import zmq
 
 from oarlock.coordinator.waiting import Waiting
+from oarlock.wire.pace import BRISK_WAITS
 
 LONG_S = 60.0
 
@@ -71,3 +72,13 @@ def test_a_message_that_zeromq_told_somebody_else_of_is_found_all_the_same(socke
     while not sockets.inbox.getsockopt(zmq.EVENTS) & zmq.POLLIN:
         pass  # each of these takes away what the descriptor has to tell
     assert sockets.found(sockets.inbox)
+
+
+def test_a_wait_at_a_brisk_pace_finds_the_same_and_ends_as_well(sockets: Sockets) -> None:
+    for _ in range(2 * BRISK_WAITS):
+        os.write(sockets.pipe_end, b".")
+        assert sockets.found(sockets.pipe)
+        os.read(sockets.pipe, 1)
+    assert not sockets.waiting.readable(0.001, alone=True)
+    os.write(sockets.pipe_end, b".")
+    assert sockets.found(sockets.pipe)

@@ -3,8 +3,8 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
-from oarlock.workers.pace import BRISK_WAITS, SPIN_S
-from oarlock.workers.spinning import Spinning
+from oarlock.wire.pace import BRISK_WAITS
+from oarlock.workers.spinning import SPIN_S, Spinning
 
 
 class Loop:

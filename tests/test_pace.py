@@ -1,10 +1,12 @@
 from __future__ import annotations
 
-from oarlock.workers.pace import BRISK_WAITS, LONG_WAIT_COSTS, SPIN_S, Pace
+from oarlock.wire.pace import BRISK_WAITS, LONG_WAIT_COSTS, Pace
+
+SPIN_S = 0.001
 
 
 def brisk() -> Pace:
-    pace = Pace()
+    pace = Pace(SPIN_S)
     for _ in range(BRISK_WAITS):
         assert not pace.is_brisk
         pace.waited(SPIN_S / 2)
@@ -36,7 +38,7 @@ def test_long_waits_end_a_brisk_pace_however_old_it_is() -> None:
 
 
 def test_as_many_long_waits_as_short_ones_are_no_brisk_pace() -> None:
-    pace = Pace()
+    pace = Pace(SPIN_S)
     for _ in range(10 * BRISK_WAITS):
         pace.waited(SPIN_S / 2)
         pace.waited(SPIN_S * 2)
