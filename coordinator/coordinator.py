@@ -168,7 +168,7 @@ class Coordinator:
             if self._port.requests in readable:
                 self._serve_workers(now_s)
             self._requests.forward(now_s)
-            self._settle(now_s)
+            self._carry_out(now_s)
 
     def _look_at_links(self, readable: Mapping[Any, int]) -> None:
         for member in self._peers.broken(readable):
@@ -269,13 +269,6 @@ class Coordinator:
 
     # What the core wants done
 
-    def _settle(self, now_s: float) -> None:
-        self._carry_out(now_s)
-        while done := self._writer.finished_inline():
-            for each in done:
-                self._written(each)
-            self._carry_out(now_s)
-
     def _carry_out(self, now_s: float) -> None:
         while (ready := self._raft.ready()) is not None:
             # First of all: whoever hears of a commit, or may commit without us, hears it from what follows.
@@ -299,6 +292,8 @@ class Coordinator:
             self._requests.refuse_proposals(ready.proposals_refused)
             for member in ready.snapshots_needed:
                 self._exchange.send_to(member, self._standing.term, now_s)
+            for done in self._writer.finished_inline():
+                self._written(done)
 
     def _write(self, ready: Ready) -> None:
         if not ready.write:
