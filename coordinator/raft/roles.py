@@ -16,8 +16,13 @@ def become_follower(state: RaftState, term: int, leader: int) -> None:
 
 
 def become_pre_candidate(state: RaftState) -> None:
-    """Asks around without starting a term; the vote of the present term stays."""
+    """Asks around without starting a term; the vote of the present term stays.
+
+    To ask disturbs nobody, so it is done again after a quarter of a time-out: whoever hears from the leader does not
+    answer, and may learn a moment later that it has died.
+    """
     _leave_role(state, state.term, 0)
+    state.election_timeout = max(1, state.election_timeout // 4)
     state.role = Role.PRE_CANDIDATE
     state.votes = {state.member_id: True}
 

@@ -60,6 +60,13 @@ def test_who_suspects_grants_pre_votes_and_who_hears_the_leader_does_not() -> No
         assert len(granted) == answers
 
 
+def test_who_is_not_answered_asks_again_before_a_whole_time_out_is_over() -> None:
+    one = follower()
+    one.raft.suspect_leader()
+    ticks_until_campaign(one)
+    assert ticks_until_campaign(one) < one.config.election_ticks / 2
+
+
 def test_a_leader_suspects_nobody() -> None:
     one = lead(member(3))
     one.raft.suspect_leader()
