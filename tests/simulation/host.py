@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from oarlock.storage.log import Identity, Log
+from oarlock.storage.log.layout import HEADER_BYTES, salt_of
+from oarlock.storage.log.scan import records
 from oarlock.storage.memory_disk import MemoryDisk
 from oarlock.wire import commit_word
 from oarlock.wire.errors import DamageError
@@ -227,7 +229,8 @@ class SimHost:
     # --- damage
 
     def flip_a_bit(self) -> None:
-        """Damages the log of a machine that is off. If that goes unnoticed, nothing may have been lost but its end.
+        """Damages the log of a machine that is off. If that goes unnoticed, nothing may have been lost but its end, and
+        the log says what it said before that was written: with entries, perhaps, that its last record took back.
 
         A log cannot tell damage to its last record from a torn write (docs/log.md). A member that lost what it had
         promised must not go on, here as in life; so it is replaced as well.
@@ -243,21 +246,36 @@ class SimHost:
         # Most of a preallocated segment is empty; damage is to hit what is there.
         data = self.disk.contents(path).rstrip(b"\0")
         bit = self.world.rng.randrange(max(1, len(data)) * 8)
+        earlier = _content(self.disk, self.member_id, path, _up_to_record(data, bit // 8))
         self.disk.flip_bit(path, bit)
         self.world.note("host", self.number, "bit", bit, "of", path.name, "flips")
         after = _content(self.disk, self.member_id)
         if after is None:
             return  # the next start says so
-        assert after[1] == before[1][: len(after[1])], "damage changed what the log says"
+        assert after in (before, earlier), "damage changed what the log says"
         if after != before:
             self.damage = "the end of the log is lost"
 
 
-def _content(disk: MemoryDisk, member_id: int) -> tuple[Any, list[Any]] | None:
-    """What a log says, read from a copy of its disk; None if it is refused as damaged."""
+def _up_to_record(data: bytes, at: int) -> bytes:
+    """What stands in a segment before the record to which the byte ``at`` belongs; all of it where there is none."""
+    if len(data) >= HEADER_BYTES:
+        for record in records(data, salt_of(data)):
+            if record.offset <= at < record.end:
+                return data[: record.offset]
+    return data
+
+
+def _content(
+    disk: MemoryDisk, member_id: int, path: Path | None = None, data: bytes = b""
+) -> tuple[Any, list[Any]] | None:
+    """What a log says, read from a copy of its disk, with ``data`` as the file ``path``; None if it is refused as
+    damaged."""
     copy = MemoryDisk()
     for name in disk.list(LOG_DIRECTORY):
         copy.replace_contents(LOG_DIRECTORY / name, disk.contents(LOG_DIRECTORY / name))
+    if path is not None:
+        copy.replace_contents(path, data)
     try:
         log = Log.open(LOG_DIRECTORY, copy, Identity(CLUSTER, member_id))
     except DamageError as problem:

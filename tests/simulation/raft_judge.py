@@ -18,13 +18,31 @@ VALIDATE_EVERY = 16
 
 
 class _Promises:
-    """What one member has told others."""
+    """What one member has told others.
+
+    ``cut`` is where its log was last truncated, and ``cut_term`` the term in which that was. What was accepted in an
+    earlier term, above it, is void: such an answer may leave late, having waited for its own write. The leader that it
+    is for cannot commit by it: the later one, which truncated, was elected by a majority that had no such entry.
+    """
 
     def __init__(self) -> None:
         self.term = 0
         self.vote = 0
         self.match = 0
         self.match_term = 0
+        self.cut = 0
+        self.cut_term = 0
+
+    def accepted(self, match: int, term: int, match_term: int) -> None:
+        """Takes note of entries up to ``match`` accepted from the leader of ``term``."""
+        if match >= self.match and (term >= self.cut_term or match < self.cut):
+            self.match, self.match_term = match, match_term
+
+    def truncated(self, cut: int, term: int) -> None:
+        """Takes note of entries from ``cut`` on being replaced by the leader of ``term``."""
+        self.cut, self.cut_term = cut, term
+        if self.match >= cut:
+            self.match = self.match_term = 0
 
 
 class RaftJudge(SafetyChecker):
@@ -55,7 +73,7 @@ class RaftJudge(SafetyChecker):
         self._turns += 1
         if self._turns % VALIDATE_EVERY == 0:
             raft.validate()
-        self._lower_promises(member_id, ready)
+        self._lower_promises(member, ready)
         if ready.snapshot is not None:
             self._applied[member_id] = ready.snapshot.index
         self._check_entries(member, ready)  # type: ignore[arg-type]
@@ -89,8 +107,8 @@ class RaftJudge(SafetyChecker):
             assert found in (None, term), f"the leader of term {term} commits an entry of term {found} by counting"
         self._led[member.member_id] = (raft.term, max(commit, raft.commit_index))
 
-    def _lower_promises(self, member_id: int, ready: Ready) -> None:
-        promises = self._promises.setdefault(member_id, _Promises())
+    def _lower_promises(self, member: SimCoordinator, ready: Ready) -> None:
+        member_id = member.member_id
         from_index = ready.truncate_from
         if ready.snapshot is not None:
             from_index = ready.snapshot.index + 1
@@ -98,8 +116,7 @@ class RaftJudge(SafetyChecker):
             return
         if ready.snapshot is None:
             assert from_index > self._applied[member_id], f"committed entry {from_index} is truncated"
-        if promises.match >= from_index:
-            promises.match = promises.match_term = 0
+        self._promises.setdefault(member_id, _Promises()).truncated(from_index, member.raft.term)
 
     # --- promises
 
@@ -113,9 +130,7 @@ class RaftJudge(SafetyChecker):
             self._promise_vote(message.sender, message.term, message.sender)
         elif isinstance(message, AppendAccepted):
             promises = self._promises.setdefault(message.sender, _Promises())
-            if message.match >= promises.match:
-                promises.match = message.match
-                promises.match_term = member.raft._state.log.term(message.match) or 0
+            promises.accepted(message.match, message.term, member.raft._state.log.term(message.match) or 0)
 
     def _check_vote(self, member: SimCoordinator, message: VoteResponse) -> None:
         log = member.raft._state.log
