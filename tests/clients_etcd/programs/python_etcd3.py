@@ -20,7 +20,18 @@ ATTEMPT_S = 5.0
 """For one attempt to watch again, which the client may lose among what its broken stream leaves; and for one to lock:
 the ancestor misses a release that comes before its watch."""
 etcd3 = import_module(PACKAGE)
-client = etcd3.client(host="127.0.0.1", port=PORT, timeout=PATIENCE_S)
+
+
+def connected(timeout_s: float) -> Any:
+    """A client that may call again at once after a call that failed: pyetcd would not use its endpoint for five minutes
+    otherwise, so the first call after a restart would have to succeed."""
+    made = etcd3.client(host="127.0.0.1", port=PORT, timeout=timeout_s)
+    for endpoint in getattr(made, "endpoints", {}).values():
+        endpoint.time_retry = 0.0
+    return made
+
+
+client = connected(PATIENCE_S)
 txn = client.transactions
 
 
@@ -89,7 +100,7 @@ def watch_callbacks_see_every_change() -> None:
 
 
 def watches_go_on_after_a_restart() -> None:
-    watching = etcd3.client(host="127.0.0.1", port=PORT, timeout=ATTEMPT_S)
+    watching = connected(ATTEMPT_S)
     responses: queue.Queue[Any] = queue.Queue()
     watching.add_watch_callback(key("restart"), responses.put)
     client.put(key("restart"), "before")
@@ -176,16 +187,27 @@ def events_of(responses: queue.Queue[Any], count: int) -> list[Any]:
 
 
 def resume(call: Callable[[], object]) -> None:
-    """Makes a call as soon as the client has a connection."""
+    """Makes a call as soon as the client has a connection.
+
+    Raises:
+        AssertionError: it never had; notes say why the last attempt failed.
+    """
+    why = ""
 
     def succeeds() -> bool:
+        nonlocal why
         try:
             call()
-        except Exception:
+        except Exception as problem:
+            why = repr(problem)
             return False
         return True
 
-    eventually(succeeds)
+    try:
+        eventually(succeeds)
+    except AssertionError as problem:
+        problem.add_note(f"the last attempt failed with {why}")
+        raise
 
 
 if __name__ == "__main__":
