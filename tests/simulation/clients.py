@@ -33,7 +33,6 @@ if TYPE_CHECKING:
 KEYS: Final = [b"a", b"b", b"c", b"d"]
 TIMEOUT_S: Final = 4.0
 POLL_S: Final = 0.05
-MAX_OPEN: Final = 3
 KEEP_ALIVE_RATE: Final = 0.2
 UNCERTAIN: Final = (OutcomeUnknownError, TimeoutError, LeaderChangedError, StoppedError)
 
@@ -96,7 +95,8 @@ class SimClient:
         self.world.after(POLL_S, self._poll)
         now_s = self.world.now_s
         self._complete(self._session.tick(now_s))
-        if self.busy and self._open < MAX_OPEN and self.world.rng.random() < self.cluster.profile.request_rate:
+        profile = self.cluster.profile
+        if self.busy and self._open < profile.max_open and self.world.rng.random() < profile.request_rate:
             self._random_request()
         if self.busy and not self._keeping and self.world.rng.random() < KEEP_ALIVE_RATE:
             self._keep_alive()

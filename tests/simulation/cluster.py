@@ -18,7 +18,7 @@ from .judge import Judge
 from .nemesis import Nemesis
 from .network import SimNetwork
 from .operator import Operator
-from .profile import Profile
+from .profile import Course, Profile
 from .worker import SimWorker
 from .world import World
 
@@ -35,7 +35,7 @@ class SimCluster:
     """See the module. Everything follows from the seed; files are in ``directory``, at best in memory.
 
     Args:
-        alone: begin with one member.
+        course: what the run is there for.
 
     Attributes:
         hosts: the machines; their numbers begin with 1.
@@ -43,9 +43,9 @@ class SimCluster:
         attributes: what is known of them.
     """
 
-    def __init__(self, seed: int, directory: Path, *, alone: bool) -> None:
+    def __init__(self, seed: int, directory: Path, course: Course) -> None:
         self.world = World(seed)
-        self.profile = Profile(self.world.rng, alone=alone)
+        self.profile = Profile(self.world.rng, course)
         self.initial = tuple(range(1, self.profile.voters + 1))
         self.attributes = {member_id: Attributes(f"m{member_id}") for member_id in self.initial}
         self.network = SimNetwork(self.world)
@@ -145,11 +145,11 @@ class SimCluster:
             host.close()
 
 
-def simulate(seed: int, *, alone: bool = False) -> SimCluster:
+def simulate(seed: int, course: Course = Course.ANY) -> SimCluster:
     """Runs one seed.
 
     Args:
-        alone: let the cluster begin with one member, and come back to that now and then.
+        course: what the run is there for.
 
     Returns:
         The cluster after the run.
@@ -160,11 +160,11 @@ def simulate(seed: int, *, alone: bool = False) -> SimCluster:
     """
     base = MEMORY if os.access(MEMORY, os.W_OK) else None
     with tempfile.TemporaryDirectory(prefix="oarlock-simulation-", dir=base) as directory:
-        cluster = SimCluster(seed, Path(directory), alone=alone)
+        cluster = SimCluster(seed, Path(directory), course)
         try:
             cluster.run()
         except Exception as problem:
-            repeat = f"SIM_SEED={seed} pytest tests/simulation/test_simulation.py -k {'alone' if alone else 'keeps'}"
+            repeat = f"SIM_SEED={seed} pytest tests/simulation/test_simulation.py -k {course}"
             problem.add_note(f"seed {seed}: repeat it with {repeat}")
             problem.add_note(f"drawn: {cluster.profile}")
             problem.add_note("\n".join(cluster.world.trace))

@@ -168,12 +168,13 @@ class Nemesis:
             self._slow_down((one, other), self._rng.uniform(0.02, 1.0))
 
     def _slow_leader(self) -> None:
-        """What the leader says to one member arrives late; its heartbeats come late, and steadily."""
+        """What the leader says to one member arrives late; its heartbeats come late, and steadily. To one only, so that
+        all others go on: what that member then answers is old."""
         host = self._leading_host()
-        if host is not None:
-            link = host.member_id, self._rng.choice(self._ids())
-            if not self.cluster.network.slow.get(link):
-                self._slow_down(link, self._rng.uniform(0.8, 1.6), 5.0)
+        if host is not None and not any(self.cluster.network.slow.values()):
+            followers = [member_id for member_id in self._ids() if member_id != host.member_id]
+            if followers:
+                self._slow_down((host.member_id, self._rng.choice(followers)), self._rng.uniform(0.8, 1.6), 5.0)
 
     def _slow_down(self, link: tuple[int, int], by_s: float, max_duration_s: float = 3.0) -> None:
         slow = self.cluster.network.slow
