@@ -72,7 +72,7 @@ class Reads:
 
     Args:
         replica: called for the replica of the moment: it may be replaced.
-        wake: called when there are slices to run; the owner then calls ``run_slices`` in another turn.
+        wake: called when there is a slice to run; the owner then calls ``run_slice`` in another turn.
     """
 
     def __init__(self, replica: Callable[[], Replica], wake: Callable[[], None]) -> None:
@@ -85,7 +85,7 @@ class Reads:
 
     @property
     def is_busy(self) -> bool:
-        """Whether slices are to be run."""
+        """Whether a slice is to be run."""
         return bool(self._running)
 
     def start(self, read: Read) -> None:
@@ -114,9 +114,9 @@ class Reads:
             log.exception("a read could not be handled")
             read.caller.answer(pack_error(request[0], InternalError()))
 
-    def run_slices(self) -> None:
-        """Gives every long read one slice."""
-        for _ in range(len(self._running)):
+    def run_slice(self) -> None:
+        """Gives the long read whose turn it is one slice."""
+        if self._running:
             self._advance(self._running.popleft(), SLICE_ROWS)
 
     def replica_changed(self) -> None:
@@ -169,9 +169,14 @@ class Reads:
     def _begin(self, read: Read) -> None:
         if len(self._running) >= MAX_RUNNING:
             raise OverloadedError
-        view = self._kept_view(read.request) or self._replica().read()
-        steps = steps_of(view, read.request, encoded=read.caller.takes_encoded_rows)
-        self._advance(_Running(read, view, Cursor(steps)), SLICE_ROWS)
+        kept = self._kept_view(read.request)
+        view = kept or self._replica().read()
+        running = _Running(read, view, Cursor(steps_of(view, read.request, encoded=read.caller.takes_encoded_rows)))
+        if kept is None:
+            self._advance(running, SLICE_ROWS)
+        else:  # it goes on with what has had its turn
+            self._running.append(running)
+            self._wake()
 
     def _kept_view(self, request: list[Any]) -> ReadView | None:
         """The view of the page before, if this asks for a further page."""

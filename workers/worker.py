@@ -29,6 +29,7 @@ from oarlock.workers.etcd_door import EtcdDoor
 from oarlock.workers.leader_absence import LeaderAbsence
 from oarlock.workers.native_door import MAX_MESSAGES_A_TURN, NativeDoor
 from oarlock.workers.own_commit import OwnCommit
+from oarlock.workers.read_turns import ReadTurns
 from oarlock.workers.reads import Reads
 from oarlock.workers.replica_keeper import ReplicaKeeper
 from oarlock.workers.requests import Requests
@@ -88,7 +89,8 @@ class Worker:
         self._etcd = etcd = EtcdBackend(keeper, hub, loop, request_timeout_s, self._schedule_flush)
         self._doors = Doors(loop, keeper, lambda: make_doors(etcd, self._schedule_flush), self._schedule_flush)
         self._absence = LeaderAbsence(time.monotonic())
-        self._reads = Reads(lambda: keeper.replica, self._schedule_slices)
+        self._reads = reads = Reads(lambda: keeper.replica, lambda: self._read_turns.wake())
+        self._read_turns = ReadTurns(loop, reads, self._schedule_flush)
         self._under_way = under_way = UnderWay(link, keeper, commit_word, self._reads, new_id)
         self._requests = make_requests(
             under_way.batches, under_way.rounds, under_way.questions, self._reads, under_way.proposals, keeper
@@ -103,7 +105,6 @@ class Worker:
         self._spinning = Spinning(loop.call_soon, self._look)
         self._leader = (0, 0)
         self._flush_scheduled = False
-        self._slices_scheduled = False
         self._held_back = False
 
     # Life
@@ -221,6 +222,7 @@ class Worker:
         self._counts.requests += count
         if count:
             self._counts.is_busy = True
+            self._read_turns.asked(count)
 
     # The end of a turn
 
@@ -236,6 +238,7 @@ class Worker:
         self._spinning.wake(now_s)
         if (message := self._etcd.take()) is not None:
             self._counts.is_busy = True
+            self._read_turns.asked(len(message.requests))
             self._requests.take(message, now_s)
         proposed = self._under_way.flush(now_s)
         self._catching_up.fetch_missing(now_s)
@@ -260,16 +263,6 @@ class Worker:
         self._applying.apply(self._catching_up.stream.arrived(own.entry.index, (own.entry,)))
         self._flush()
         return True
-
-    def _schedule_slices(self) -> None:
-        if not self._slices_scheduled:
-            self._slices_scheduled = True
-            self._loop.call_soon(self._run_slices)
-
-    def _run_slices(self) -> None:
-        self._slices_scheduled = False
-        self._reads.run_slices()
-        self._schedule_flush()
 
     # Time
 

@@ -291,7 +291,7 @@ class SimWorker(SimProcess):
         for _ in range(100):
             if not self._reads.is_busy:
                 break
-            self._reads.run_slices()
+            self._reads.run_slice()
         batches = self._batches.flush(now_s)
         if batches:
             self._link.propose(self.proposals.incarnation, batches)

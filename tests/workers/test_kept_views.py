@@ -33,7 +33,7 @@ class Asker:
     def ask(self, *arguments: Any) -> list[Any]:
         self.reads.start(Read(self, [1, RANGE, *arguments], 1e9))
         while self.reads.is_busy:
-            self.reads.run_slices()
+            self.reads.run_slice()
         return self._items.pop()
 
     def answer(self, item: Any) -> None:
