@@ -44,7 +44,7 @@ AS_THEY_ARE: Final = frozenset(
         "workers/transactions.py",
         # Nothing in them is hot: programs to run, start, metrics, pages for people, what is asked once in a while.
         *("storage/replica/bench.py", "workers/watch/bench.py", "gateway/bench.py"),
-        *("workers/process.py", "workers/auto_compaction.py", "workers/etcd_metrics.py"),
+        *("workers/process.py", "workers/late_http1.py", "workers/auto_compaction.py", "workers/etcd_metrics.py"),
         *("gateway/http1.py", "gateway/http_pages.py", "gateway/health_pages.py"),
         *("gateway/services/auth.py", "gateway/services/cluster.py", "gateway/services/maintenance.py"),
         *("gateway/services/reflection.py", "gateway/services/snapshot.py", "gateway/services/health.py"),

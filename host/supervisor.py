@@ -73,11 +73,13 @@ def run(settings: Settings, children: Sequence[Program] | None = None) -> int:
 
 
 def _refuse_taken_ports(settings: Settings) -> None:
-    """Workers share their ports, and would share them with another server as well."""
+    """Workers share their ports, and would share them with another server as well; and nobody should be started for a
+    server that cannot listen for its metrics."""
     for flag, urls in (
         ("listen-client-urls", settings.listen_client_urls),
         ("listen-native-urls", settings.listen_native_urls),
         ("listen-watch-urls", settings.listen_watch_urls),
+        ("listen-metrics-urls", settings.listen_metrics_urls),
     ):
         for url in urls:
             try:
@@ -119,10 +121,10 @@ class Supervisor:
         """Starts the children, keeps them running, and stops them when told to. Returns the exit code."""
         self._handle_signals()
         try:
-            http = await self._start_http()
+            for keeper in self._keepers:
+                keeper.start()
+            http = await self._start_http()  # behind them: they need the time that it takes to load
             try:
-                for keeper in self._keepers:
-                    keeper.start()
                 self._join()
                 await self._watch()
                 await self._stop_children()

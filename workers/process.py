@@ -26,9 +26,10 @@ from oarlock.wire.version import VERSION
 from oarlock.workers.auto_compaction import auto_compaction
 from oarlock.workers.coordinator_link import CoordinatorLink
 from oarlock.workers.etcd_backend import EtcdBackend
-from oarlock.workers.etcd_door import MESSAGE_OVERHEAD_BYTES, DoorSettings, EtcdDoor
+from oarlock.workers.etcd_door import MESSAGE_OVERHEAD_BYTES, DoorSettings, EtcdDoor, Http1Port
 from oarlock.workers.etcd_metrics import EtcdMetrics
 from oarlock.workers.grpc_counts import GrpcCounts
+from oarlock.workers.late_http1 import LateHttp1
 from oarlock.workers.native_door import NativeDoor
 from oarlock.workers.quota import Quota
 from oarlock.workers.replica_keeper import ReplicaKeeper
@@ -145,10 +146,8 @@ def _etcd_door(
     schedule_flush: Callable[[], None],
     etcd_metrics: EtcdMetrics,
 ) -> EtcdDoor:
-    # protobuf and aiohttp take time and memory: only a worker that serves etcd's clients pays.
-    from oarlock.gateway.http1 import Http1, Http1Settings
+    # protobuf takes time and memory: only a worker that serves etcd's clients pays.
     from oarlock.gateway.services import all_methods
-    from oarlock.workers.http_facts import HttpFacts
 
     keepalive = KeepalivePolicy(
         min_time_s=settings["grpc_keepalive_min_time_s"],
@@ -165,19 +164,27 @@ def _etcd_door(
         settings["trusted_ca_file"],
         settings["client_cert_auth"],
     )
-    http1_settings = Http1Settings(
-        frozenset(settings["cors"]),
-        frozenset(settings["host_whitelist"]),
-        settings["enable_grpc_gateway"],
-        settings["max_request_bytes"] + MESSAGE_OVERHEAD_BYTES,
-    )
     methods = all_methods(
         backend,
         progress_interval_s=settings["watch_progress_notify_interval_s"],
         max_request_bytes=settings["max_request_bytes"],
     )
     counts = etcd_metrics.grpc = GrpcCounts(methods)
-    http1 = Http1(methods, backend, HttpFacts(backend, keeper), http1_settings, counts.by_path.__getitem__)
+
+    def make_http1() -> Http1Port:
+        from oarlock.gateway.http1 import Http1, Http1Settings
+        from oarlock.workers.http_facts import HttpFacts
+
+        http1_settings = Http1Settings(
+            frozenset(settings["cors"]),
+            frozenset(settings["host_whitelist"]),
+            settings["enable_grpc_gateway"],
+            settings["max_request_bytes"] + MESSAGE_OVERHEAD_BYTES,
+        )
+        gc.freeze()  # what was imported for it, as at the start
+        return Http1(methods, backend, HttpFacts(backend, keeper), http1_settings, counts.by_path.__getitem__)
+
+    http1 = LateHttp1(make_http1, ("oarlock.gateway.http1", "oarlock.workers.http_facts"))
     return EtcdDoor(door_settings, backend, methods, http1, schedule_flush, counts)
 
 
