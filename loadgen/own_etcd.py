@@ -14,7 +14,7 @@ from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 from typing import Any, Final
 
-from oarlock.loadgen.own_server import POLL_S, START_S, cpu_s_of, free_ports, last_words, stop, tree_of
+from oarlock.loadgen.own_server import LOOK_S, START_S, cpu_s_of, free_ports, last_words, stop, tree_of
 
 QUOTA_BYTES: Final = 8 << 30
 """The most that etcd recommends: a benchmark writes more history than the default of 2 GiB holds."""
@@ -134,7 +134,7 @@ def _launch(directory: Path, count: int, program: Path) -> list[EtcdMember]:
 
 async def _answering(member: EtcdMember) -> None:
     problem = "no leader"
-    for _ in range(int(START_S / POLL_S)):
+    for _ in range(int(START_S / LOOK_S)):
         if member.process.poll() is not None:
             problem = f"it ended with {member.process.returncode}"
             break
@@ -143,5 +143,5 @@ async def _answering(member: EtcdMember) -> None:
                 return
         except OSError as error:
             problem = str(error)
-        await asyncio.sleep(POLL_S)
+        await asyncio.sleep(LOOK_S)
     raise RuntimeError(f"etcd did not start: {problem}\n{last_words(member.said)}")
