@@ -48,6 +48,10 @@ class DurableLog:
         """See ``LogStorage``."""
         return self._log.entries(low, high, max_bytes)
 
+    def find(self, kind: int, low: int) -> Sequence[int]:
+        """See ``LogStorage``."""
+        return self._log.find(kind, low) if low <= self._log.last_index() else []
+
     def snapshot(self) -> SnapshotMeta:
         """See ``LogStorage``."""
         return self.newest

@@ -33,5 +33,8 @@ class LogStorage(Protocol):
     def entries(self, low: int, high: int, max_bytes: int) -> Sequence[Entry]:
         """Entries ``low <= index < high``, as many as fit in ``max_bytes`` of payload, but at least one."""
 
+    def find(self, kind: int, low: int) -> Sequence[int]:
+        """The indexes of all entries of ``kind`` from ``low`` on, which is at most one more than ``last_index()``."""
+
     def snapshot(self) -> SnapshotMeta:
         """The newest snapshot; at index 0, with the first members, for a log that began without one."""

@@ -56,6 +56,10 @@ class MemoryStorage:
             found.append(entry)
         return found
 
+    def find(self, kind: int, low: int) -> Sequence[int]:
+        """See the protocol."""
+        return [entry.index for entry in self._entries if entry.kind == kind and entry.index >= low]
+
     def snapshot(self) -> SnapshotMeta:
         """See the protocol."""
         return self._snapshot

@@ -15,9 +15,6 @@ from oarlock.coordinator.raft.read_index import ForwardedReads, LeaderReads
 from oarlock.coordinator.raft.ready import ConfirmedRead, HardState, Role
 from oarlock.wire.entries import EntryKind
 
-_SCAN_BYTES = 1 << 20
-"""How much of the log is read at a time when a member starts; bounds the memory of the search for memberships."""
-
 
 class RaftState:
     """Everything that a member knows. Only the modules of this package touch it.
@@ -167,11 +164,7 @@ def _memberships_in(storage: LogStorage) -> MembershipHistory:
     """Finds the memberships in the log behind the snapshot."""
     index, _, membership = storage.snapshot()
     history = MembershipHistory(index, membership)
-    low, last = index + 1, storage.last_index()
-    while low <= last:
-        entries = storage.entries(low, last + 1, _SCAN_BYTES)
-        for entry in entries:
-            if entry.kind == EntryKind.MEMBERSHIP:
-                history.append(entry.index, decode_membership(entry.payload).membership)
-        low = entries[-1].index + 1
+    for found in storage.find(EntryKind.MEMBERSHIP, index + 1):
+        (entry,) = storage.entries(found, found + 1, 1)
+        history.append(found, decode_membership(entry.payload).membership)
     return history

@@ -50,6 +50,7 @@ _START = Struct("<QQ")
 
 HEADER_BYTES = _SEGMENT.size + _CHECKSUM.size
 RECORD_HEADER_BYTES = _RECORD.size + _CHECKSUM.size
+WRITE_BYTES = _WRITE.size
 _MANY_PAYLOADS = 64
 """From this many entries on, the payloads are joined: one copy costs less than as many buffers and checksum calls."""
 
@@ -271,6 +272,17 @@ def decode_write(body: memoryview, path: object, offset: int) -> Write:
     if (count > 0) != (first_index > 0):
         raise DamageError(path, offset, f"{count} entries from index {first_index}")
     return Write(HardState(term, vote), truncate_from, first_index, rows, payload_offset)
+
+
+def table_bytes(body: bytes) -> int:
+    """How much of a WRITE body comes before the payloads; ``body`` has its first bytes, of which ``WRITE_BYTES`` are
+    enough."""
+    return _WRITE.size + int(_WRITE.unpack_from(body)[4]) * _ROW.size
+
+
+def decode_kinds(table: bytes) -> list[int]:
+    """The kinds of the entries of a WRITE body, of which ``table`` is all that comes before the payloads."""
+    return [row[1] for row in _ROW.iter_unpack(table[_WRITE.size :])]
 
 
 def read_entries(body: memoryview, write: Write) -> list[Entry]:

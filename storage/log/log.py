@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,7 +24,7 @@ from oarlock.storage.log.layout import (
     encode_start,
     encode_write,
 )
-from oarlock.storage.log.reading import read_places
+from oarlock.storage.log.reading import find_at, read_places
 from oarlock.storage.log.recovery import Recovered, has_log, recover
 from oarlock.storage.log.scan import TornTail
 from oarlock.storage.log.segment import Segment, SegmentWriter, count_unneeded, create_segment
@@ -183,6 +184,28 @@ class Log:
             if low >= self._cache.first_index(high):
                 return self._cache.get(low, high, max_bytes)
         return self._entries_from_disk(low, high, max_bytes)
+
+    def find(self, kind: int, low: int) -> list[int]:
+        """The indexes of all entries of ``kind`` from ``low`` on. Those that are not in memory are not read for it, but
+        for what their records say of them first.
+
+        Raises:
+            LogCompactedError: ``low`` lies before the first entry.
+            LogUnavailableError: ``low`` lies more than one after the last entry.
+            DamageError: what is on the disk is not what was written.
+            StoppedError: the log is closed.
+        """
+        with self._files_lock:
+            if self._closed:
+                raise StoppedError(_CLOSED)
+            with self._lock:
+                high = self._index.last_index + 1
+                self._index.check_range(low, max(low, high))
+                border = max(low, min(high, self._cache.first_index(high)))
+                places = self._index.places(low, border, sys.maxsize) if low < border else []
+                recent = self._cache.get(border, high, sys.maxsize) if border < high else []
+            found = find_at(self._segments, places, kind, low, border)
+        return found + [entry.index for entry in recent if entry.kind == kind]
 
     def _entries_from_disk(self, low: int, high: int, max_bytes: int) -> list[Entry]:
         with self._files_lock:
