@@ -107,6 +107,7 @@ class Supervisor:
         keepers = [Keeper(program, surroundings, self._on_change, self._give_up) for program in children]
         self._workers = [keeper for keeper in keepers if keeper.program.is_worker]
         self._coordinators = [keeper for keeper in keepers if not keeper.program.is_worker]
+        self._is_listening = False
         self._announced = False
         self._stop = asyncio.Event()
         self._fatal_reason: str | None = None
@@ -125,6 +126,8 @@ class Supervisor:
                 keeper.start()
             http = await self._start_http()  # behind them: they need the time that it takes to load
             try:
+                self._is_listening = True
+                self._on_change()
                 self._join()
                 await self._watch()
                 await self._stop_children()
@@ -199,7 +202,8 @@ class Supervisor:
             return
         # A worker that dies again and again must not keep the others from being announced.
         awaited = [keeper for keeper in self._keepers if not keeper.policy.flapping or not keeper.program.is_worker]
-        if not self._announced and all(keeper.ready for keeper in awaited) and not self._health().reason():
+        is_ready = self._is_listening and all(keeper.ready for keeper in awaited)
+        if not self._announced and is_ready and not self._health().reason():
             self._announced = True
             self._notifier.ready()
             announce.ready(self._settings)
