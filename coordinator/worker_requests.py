@@ -178,6 +178,8 @@ class WorkerRequests:
         answer: list[Any] = [int(Internal.HELLO), self._incarnation, self._standing.cluster_id]
         answer += [self._standing.member_id, self._storage.first_index(), self._storage.last_index()]
         self._answers.send(asker, [*answer, self._newest_snapshot(), self._initial])
+        standing = [self._standing.term, self._standing.leader, self._standing.commit_index]
+        self._answers.send(asker, [int(Internal.COMMITTED), self._incarnation, *standing, []])
 
     def _newest_snapshot(self) -> str | None:
         snapshot = self._snapshotting.newest()

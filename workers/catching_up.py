@@ -83,12 +83,8 @@ class CatchingUp:
         self._under_way.coordinator_changed()
         self._link.fetch(self.stream.next_index)
 
-    def fetched(self, message: list[Any]) -> bool:
-        """Takes the answer to a fetch.
-
-        Returns:
-            Whether it had entries, and told how far the log is committed; else the replica was replaced, and more is
-            fetched.
+    def fetched(self, message: list[Any]) -> None:
+        """Takes the answer to a fetch: entries, or that the replica is to be replaced before more is fetched.
 
         Raises:
             DamageError: the log does not reach back to what is missing, and no snapshot does either.
@@ -103,11 +99,10 @@ class CatchingUp:
                     snapshot, 0, f"no snapshot is usable, and entry {missing_index} is no longer in the log"
                 )
             self._link.fetch(self.stream.next_index)
-            return False
+            return
         for begin in range(0, len(entries), MAX_ENTRIES_AT_ONCE):
             self._applying.apply(self.stream.arrived(commit_index, entries[begin : begin + MAX_ENTRIES_AT_ONCE]))
         self.stream.arrived(commit_index, ())
-        return True
 
     def fetch_missing(self, now_s: float) -> None:
         """Asks for what is missing, if anything is, and is not asked for already."""

@@ -30,6 +30,12 @@ class CommitStream:
         self.next_index = applied_index + 1
         self.known_commit_index = applied_index
         self._asked_s: float | None = None
+        self._is_told = False
+
+    @property
+    def has_caught_up(self) -> bool:
+        """Whether this coordinator has told how far its log is committed, and all of that was handed out."""
+        return self._is_told and not self.is_behind
 
     @property
     def is_behind(self) -> bool:
@@ -44,6 +50,7 @@ class CommitStream:
         self.next_index = applied_index + 1
         self.known_commit_index = applied_index
         self._asked_s = None
+        self._is_told = False
 
     def arrived(self, commit_index: int, entries: Sequence[Entry]) -> Sequence[Entry]:
         """Takes a published message or the answer to a fetch.
@@ -51,6 +58,7 @@ class CommitStream:
         Returns:
             Those of its entries that come next, in order; none where there is a gap before them.
         """
+        self._is_told = True
         if commit_index > self.known_commit_index:
             self.known_commit_index = commit_index
         if not entries or entries[0][0] > self.next_index:

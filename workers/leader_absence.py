@@ -28,9 +28,13 @@ class LeaderAbsence:
         """The coordinator has said who leads."""
         self._tell_s = now_s + ABSENT_S
 
+    def lasts(self, now_s: float) -> bool:
+        """Whether no leader has been heard of for so long that there may be none for long."""
+        return now_s >= self._tell_s
+
     def due(self, now_s: float) -> bool:
         """Whether clients are to be told now."""
-        if now_s < self._tell_s:
+        if not self.lasts(now_s):
             return False
         self._tell_s = now_s + REPEAT_S
         return True

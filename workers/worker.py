@@ -158,8 +158,8 @@ class Worker:
         elif kind == Internal.READ_INDEX:
             self._under_way.read_index_answered(message)
         elif kind == Internal.FETCH:
-            if self._catching_up.fetched(message):
-                self._open_when_due()
+            self._catching_up.fetched(message)
+            self._open_when_due()
         elif kind == Internal.HELLO:
             self._catching_up.greeted(message)
         elif kind == Internal.PROPOSE:
@@ -183,15 +183,18 @@ class Worker:
                 self._leader = (raft_term, leader)
                 if leader:
                     self._under_way.leader_changed()
-            if self._held_back:
-                self._open_when_due()
+            self._open_when_due()
 
     def _open_when_due(self) -> None:
         """Serves, once the replica has caught up, unless this member was found to differ from the others.
 
         It may have stopped before its replicas were made anew. So they are now, and serve when the alarm is disarmed.
+        Clients are not let in to be told that there is no leader: etcd's own give up their watches then. If it takes
+        longer than an election, they are, since some only read.
         """
-        if self._doors.is_open or self._catching_up.stream.is_behind:
+        if self._doors.is_open or not self._catching_up.stream.has_caught_up:
+            return
+        if not self._etcd.has_leader and not self._absence.lasts(time.monotonic()):
             return
         if not self._keeper.is_distrusted:
             self._held_back = False
@@ -271,6 +274,7 @@ class Worker:
         now_s = time.monotonic()
         self._under_way.look_after(now_s)
         self._reads.give_up_overdue(now_s)
+        self._open_when_due()
         if self._doors.is_open and self._absence.due(now_s):
             self._etcd.has_leader = False  # nor is a member healthy that reads, but whose coordinator stands still
             self._doors.answer_everyone(pack_error(0, NoLeaderError()))

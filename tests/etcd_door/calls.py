@@ -24,15 +24,17 @@ class Door:
     def __init__(self, channel: grpc.Channel) -> None:
         self.channel = channel
 
-    def call(self, method: str, request: Any, metadata: Any = (), timeout_s: float = TIMEOUT_S) -> Any:
-        """A unary call: ``method`` is ``KV/Put`` and the like."""
+    def call(
+        self, method: str, request: Any, metadata: Any = (), timeout_s: float = TIMEOUT_S, *, waits: bool = False
+    ) -> Any:
+        """A unary call: ``method`` is ``KV/Put`` and the like; it fails without a connection unless it ``waits``."""
         name = method.rpartition("/")[2]
         stub = self.channel.unary_unary(
             f"/etcdserverpb.{method}",
             request_serializer=lambda message: message.SerializeToString(),
             response_deserializer=_response(name).FromString,
         )
-        return stub(request, timeout=timeout_s, metadata=metadata)
+        return stub(request, timeout=timeout_s, metadata=metadata, wait_for_ready=waits)
 
     def stream(self, method: str, request: Any) -> Any:
         """A call that answers with a stream."""

@@ -56,3 +56,13 @@ def test_whatever_arrives_comes_out_in_order_and_once(messages: list[tuple[int, 
         out += [entry.index for entry in stream.arrived(max(last, 0), entries(first, last))]
     assert out == list(range(1, len(out) + 1))
     assert stream.next_index == len(out) + 1
+
+
+def test_nothing_is_caught_up_with_before_it_is_known_how_far_the_log_is_committed(stream: CommitStream) -> None:
+    assert not stream.has_caught_up
+    stream.arrived(5, ())
+    assert not stream.has_caught_up
+    stream.arrived(5, entries(5, 5))
+    assert stream.has_caught_up
+    stream.restart(5)
+    assert not stream.has_caught_up
