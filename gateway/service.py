@@ -130,22 +130,25 @@ class EncodedRows(NamedTuple):
 
 
 class LiveBatch:
-    """What changed for one group of watchers in one drain of the commit stream, shared by all its subscribers.
+    """What changed for one group of watchers in one drain of the commit stream, or in several, shared by all its
+    subscribers.
 
     Attributes:
         previous_revision: of the group's batch before this one: whoever is behind it has missed something.
         revision: of the store after the batch.
         events: (type, kv, previous kv or None) in order, whole revisions, filtered; none for a mere skip.
         encoded: for whoever encodes the events: made once, used by all subscribers.
+        is_gathered: whether its revisions have waited for each other, and are to be told together.
     """
 
-    __slots__ = ("encoded", "events", "previous_revision", "revision")
+    __slots__ = ("encoded", "events", "is_gathered", "previous_revision", "revision")
 
     def __init__(self, previous_revision: int, revision: int, events: Sequence[Event]) -> None:
         self.previous_revision = previous_revision
         self.revision = revision
         self.events = events
         self.encoded: Any = None
+        self.is_gathered = False
 
 
 class Subscription(Protocol):
@@ -203,11 +206,15 @@ class Backend(Protocol):
     def subscribe(self, key: bytes, range_end: bytes, flags: int, deliver: Callable[[LiveBatch], None]) -> Subscription:
         """Joins the group of watchers of ``[key, range_end)`` with these ``WatchFlag``s.
 
-        ``deliver`` is called after the replica has committed, so that what it tells of can be read.
+        ``deliver`` is called after the replica has committed, so that what it tells of can be read; perhaps a moment
+        later, see ``tell_watchers``.
 
         Raises:
             WatcherRangeEmptyError, LearnerRefusesError, OverloadedError.
         """
+
+    def tell_watchers(self) -> None:
+        """Delivers all that has happened up to ``revision``: it can be said then that nothing is missing."""
 
     def make_snapshot(self, done: Callable[[str | None, str], None]) -> None:
         """Makes a file of the whole replica. ``done`` takes its path, and has to remove it; or None, and what went

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -114,6 +115,10 @@ class EtcdBackend:
         if self._keeper.is_learner:
             raise LearnerRefusesError
         return self._hub.subscribe_local(key, range_end, flags, self._keeper.meta.revision, deliver)
+
+    def tell_watchers(self) -> None:
+        """Delivers what watchers have not been told yet."""
+        self._hub.catch_up(time.monotonic())
 
     def make_snapshot(self, done: Callable[[str | None, str], None]) -> None:
         """Makes a snapshot that is only to be sent; ``done`` owns the file."""

@@ -18,6 +18,8 @@ from oarlock.wire.operations import Event
 
 MAX_REVISIONS_A_RESPONSE: Final = 1_000
 """Of history (etcd, ``watchBatchMaxRevs``)."""
+HEADER_BYTES: Final = 48
+"""Of a response's header field, at most: four numbers."""
 SHARED_IDS: Final = 16
 """Watch ids whose messages are kept for other streams: most streams have few watches, and those with thousands would
 fill memory with messages that nobody else wants."""
@@ -55,35 +57,43 @@ def _revision(event: Event) -> int:
 
 
 class EncodedBatch:
-    """A live batch as responses: one a revision, whose header has that revision (etcd likewise).
+    """A live batch as responses: one a revision, whose header has that revision (etcd likewise); or, of a gathered
+    batch, one with the last of them.
 
     Attributes:
         first_revision: of its events, 0 without any.
         longest_bytes: of one response, but for the watch id.
     """
 
-    __slots__ = ("_bodies", "_shared", "first_revision", "longest_bytes")
+    __slots__ = ("_backend", "_bodies", "_is_gathered", "_shared", "first_revision", "longest_bytes")
 
-    def __init__(self, backend: Backend, events: Sequence[Event]) -> None:
-        self._bodies = [
-            (revision, backend.header_field(revision) + b"".join(fields)) for revision, fields in by_revision(events)
-        ]
+    def __init__(self, backend: Backend, events: Sequence[Event], *, is_gathered: bool) -> None:
+        self._backend = backend
+        self._bodies = [(revision, b"".join(fields)) for revision, fields in by_revision(events)]
+        self._is_gathered = is_gathered
         self._shared: dict[int, SharedMessages] = {}
         self.first_revision = self._bodies[0][0] if self._bodies else 0
-        self.longest_bytes = max((len(body) for _, body in self._bodies), default=0)
+        sizes = [len(body) for _, body in self._bodies]
+        self.longest_bytes = (sum(sizes) if is_gathered else max(sizes, default=0)) + HEADER_BYTES
 
     def messages(self, watch_id: int, first_revision: int) -> SharedMessages:
         """The responses to one watch, from ``first_revision`` on."""
         if first_revision > self.first_revision:
-            suffix = watch_id_field(watch_id)
-            return SharedMessages([body + suffix for revision, body in self._bodies if revision >= first_revision])
+            return self._messages(watch_id, [each for each in self._bodies if each[0] >= first_revision])
         messages = self._shared.get(watch_id)
         if messages is None:
-            suffix = watch_id_field(watch_id)
-            messages = SharedMessages([body + suffix for _, body in self._bodies])
+            messages = self._messages(watch_id, self._bodies)
             if 0 <= watch_id < SHARED_IDS:
                 self._shared[watch_id] = messages
         return messages
+
+    def _messages(self, watch_id: int, bodies: Sequence[tuple[int, bytes]]) -> SharedMessages:
+        suffix = watch_id_field(watch_id)
+        header_field = self._backend.header_field
+        if self._is_gathered and bodies:
+            events = b"".join([body for _, body in bodies])
+            return SharedMessages([header_field(bodies[-1][0]) + events + suffix])
+        return SharedMessages([header_field(revision) + body + suffix for revision, body in bodies])
 
 
 def encoded_batch(backend: Backend, batch: LiveBatch, most_bytes: int) -> EncodedBatch | None:
@@ -91,7 +101,9 @@ def encoded_batch(backend: Backend, batch: LiveBatch, most_bytes: int) -> Encode
     several revisions with more than ``most_bytes`` in keys and values."""
     known = batch.encoded
     if known is None:
-        known = batch.encoded = False if _is_too_long(batch.events, most_bytes) else EncodedBatch(backend, batch.events)
+        is_too_long = _is_too_long(batch.events, most_bytes)
+        known = False if is_too_long else EncodedBatch(backend, batch.events, is_gathered=batch.is_gathered)
+        batch.encoded = known
     return known or None
 
 

@@ -56,6 +56,7 @@ class ProgressClock:
 
     def answer(self) -> None:
         """The client has asked: one answer for all watches, if all are caught up; none otherwise (etcd)."""
+        self._backend.tell_watchers()
         revision = self._backend.revision
         if self._watchers and all(watcher.is_caught_up(revision) for watcher in self._watchers.values()):
             self._exchange.send(self._backend.header_field(revision) + _ALL_WATCHES)
@@ -75,6 +76,7 @@ class ProgressClock:
             if any(watcher.wants_progress for watcher in self._watchers.values()):
                 self._wait()
             return
+        self._backend.tell_watchers()
         revision = self._backend.revision
         header = self._backend.header_field(revision)
         self._timer = self._backend.call_later(0.0, lambda: self._notify(due))

@@ -444,6 +444,17 @@ def test_progress_on_request_is_silent_until_every_watch_has_caught_up(reader: R
     assert reader.ask_progress() == []
 
 
+def test_progress_on_request_waits_for_no_pause_of_a_large_group() -> None:
+    store = Store(revision=10, large_group=1)
+    reader = Reader(store).open()
+    reader.create(b"a")
+    for _ in range(3):
+        store.put(b"a")
+    assert told(reader.take()) == [(0, [11])]
+    events, progress = reader.ask_progress()
+    assert (told([events]), progress.watch_id, progress.header.revision) == ([(0, [12, 13])], -1, 13)
+
+
 def test_progress_comes_behind_the_events_that_it_speaks_of(reader: Reader, store: Store) -> None:
     reader.create(b"a")
     reader.stop_reading()
@@ -545,3 +556,21 @@ def test_streams_and_watches_that_are_behind_are_counted(store: Store) -> None:
     assert (figure("watch_stream") - streams, figure("slow_watcher") - slow) == (1, 0)
     second.cancel()
     assert (figure("watch_stream") - streams, figure("slow_watcher") - slow) == (0, 0)
+
+
+# Large groups
+
+
+def test_what_a_pause_has_gathered_is_one_response_with_the_last_revision() -> None:
+    store = Store(revision=10, large_group=1)
+    reader, late = Reader(store).open(), Reader(store).open()
+    reader.create(b"a")
+    store.put(b"a")
+    store.put(b"a")
+    late.create(b"a", start_revision=13)
+    store.put(b"a")
+    store.commit([(b"b", b"1")])
+    store.pass_time(1.0)
+    first, gathered = reader.take()
+    assert (told([first, gathered]), gathered.header.revision) == ([(0, [11]), (0, [12, 13])], 13)
+    assert told(late.take()) == [(0, [13])]

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from oarlock.gateway.proto.rpc_pb2 import WatchRequest, WatchResponse
 from oarlock.gateway.services.watch_limits import WatchLimits
 from oarlock.wire.operations import FROM_KEY, WatchFlag
+from oarlock.workers.watch.gathering import LARGE_GROUP
 
 from .watch_store import PUT, Reader, Store, is_wanted
 
@@ -44,6 +45,7 @@ steps = st.one_of(
     st.tuples(st.just("stop_reading"), streams),
     st.tuples(st.just("read_again"), streams),
     st.tuples(st.just("ask_progress"), streams),
+    st.tuples(st.just("pause")),
 )
 
 
@@ -162,6 +164,8 @@ def take_step(store: Store, clients: list[Client], name: str, arguments: tuple[A
         store.compact_revision = max(store.compact_revision, store.revision - arguments[0])
     elif name == "answer":
         store.answer(*arguments)
+    elif name == "pause":
+        store.pass_time(1e-3)
     else:
         client = clients[arguments[0]]
         if name in ("create", "cancel"):
@@ -177,9 +181,11 @@ def take_step(store: Store, clients: list[Client], name: str, arguments: tuple[A
 
 
 @settings(max_examples=300, deadline=None)
-@given(st.lists(steps, max_size=60))
-def test_every_watch_gets_each_event_once_in_order_and_none_is_missing(script: list[tuple[Any, ...]]) -> None:
-    store = Store(revision=5)
+@given(st.lists(steps, max_size=60), st.sampled_from([LARGE_GROUP, 1, 2]))
+def test_every_watch_gets_each_event_once_in_order_and_none_is_missing(
+    script: list[tuple[Any, ...]], large_group: int
+) -> None:
+    store = Store(revision=5, large_group=large_group)
     first = Client(store)
     clients = [first, Client(store, beside=first)]
     for name, *arguments in script:

@@ -13,6 +13,7 @@ from oarlock.gateway.services import watch
 from oarlock.wire.errors import CompactedError, LearnerRefusesError
 from oarlock.wire.frames import pack_error
 from oarlock.wire.operations import FROM_KEY, EventType, Op, WatchFlag
+from oarlock.workers.watch.gathering import LARGE_GROUP
 from oarlock.workers.watch.hub import WatchHub
 
 from .fakes import FakeExchange
@@ -49,9 +50,9 @@ class Store:
         failure: an error for requests to come.
     """
 
-    def __init__(self, revision: int = 1) -> None:
+    def __init__(self, revision: int = 1, large_group: int = LARGE_GROUP) -> None:
         topics = itertools.count(1)
-        self.hub = WatchHub(lambda: b"topic%11d" % next(topics))
+        self.hub = WatchHub(lambda: b"topic%11d" % next(topics), large_group=large_group)
         self.cluster_id, self.member_id, self.raft_term = 7, 8, 3
         self.revision = revision
         self.compact_revision = -1
@@ -76,6 +77,9 @@ class Store:
         self.asked.append((request, done))
         if self.answers_at_once:
             self.answer()
+
+    def tell_watchers(self) -> None:
+        self.hub.catch_up(self.now_s)
 
     def subscribe(self, key: bytes, range_end: bytes, flags: int, deliver: Callable[[LiveBatch], None]) -> Subscription:
         if self.is_learner:
@@ -133,6 +137,8 @@ class Store:
             if not timer.is_canceled:
                 timer.callback()
         self.now_s = until_s
+        self.hub.hand_out_due(until_s)
+        self.hub.validate()
 
     @property
     def timers(self) -> int:

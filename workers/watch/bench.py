@@ -68,6 +68,9 @@ class _Worker:
     def make_snapshot(self, done: Callable[[str | None, str], None]) -> None:
         raise AssertionError("nobody asks for it")
 
+    def tell_watchers(self) -> None:
+        self.hub.catch_up(0.0)
+
     def subscribe(self, key: bytes, range_end: bytes, flags: int, deliver: Callable[[LiveBatch], None]) -> Subscription:
         return self.hub.subscribe_local(key, range_end, flags, self.revision, deliver)
 

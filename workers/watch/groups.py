@@ -51,25 +51,33 @@ def _deliver_nowhere(batch: LiveBatch) -> None:
 class Group:
     """Watchers of one range with one set of flags.
 
-    Invariant: ``revision`` is that of the last message of the group, or of the store when the group was made.
+    Invariant: ``revision`` is that of the last message over the socket, ``told_revision`` of the last one in this
+    process, or that of the store when the group was made.
 
     Attributes:
         topic: under which messages are published.
         watchers: how many there are over the socket.
         subscribers: those in this process, in the order in which they came.
         events: what waits for the end of the drain.
+        gathered, gathered_bytes, gathered_revision: what waits for the end of a pause, see ``Gathering``.
+        quiet_until_s: when the pause ends.
         pause_s, progress_due_s: between the last message and the next one without events, and when that is due.
     """
 
     __slots__ = (
         "events",
         "flags",
+        "gathered",
+        "gathered_bytes",
+        "gathered_revision",
         "key",
         "pause_s",
         "progress_due_s",
+        "quiet_until_s",
         "range_end",
         "revision",
         "subscribers",
+        "told_revision",
         "topic",
         "watchers",
     )
@@ -79,10 +87,13 @@ class Group:
         self.range_end = range_end
         self.flags = flags
         self.topic = topic
-        self.revision = revision
+        self.revision = self.told_revision = revision
         self.watchers = 0
         self.subscribers: dict[LocalSubscription, None] = {}
         self.events: list[Event] = []
+        self.gathered: list[Event] = []
+        self.gathered_bytes = self.gathered_revision = 0
+        self.quiet_until_s = 0.0
         self.pause_s = FIRST_PROGRESS_S
         self.progress_due_s = 0.0
 
@@ -105,8 +116,13 @@ class Group:
         return [_flagged(event, flags) for event in events if not _filtered(event, flags)]
 
     def advance(self, revision: int, events: list[Event]) -> LiveBatch:
-        """The next message of the group."""
+        """The next message of the group over the socket."""
         previous, self.revision = self.revision, revision
+        return LiveBatch(previous, revision, events)
+
+    def tell(self, revision: int, events: list[Event]) -> LiveBatch:
+        """The next message of the group in this process."""
+        previous, self.told_revision = self.told_revision, revision
         return LiveBatch(previous, revision, events)
 
 

@@ -3,7 +3,8 @@
 Watchers of the same range with the same flags form a group, which has a topic of its own. Each change is packed once a
 group, however many watch; the XPUB socket multiplies it. How watchers join what is live to history is told in
 ``oarlock.wire.frames``. Watchers in this process, the etcd front door's, belong to the same groups: they are handed the
-events as they are, and nothing is packed where nobody listens over the socket.
+events as they are, and nothing is packed where nobody listens over the socket. Where many of them watch one range, what
+follows upon each other is gathered for a moment: ``oarlock.workers.watch.gathering``.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import msgpack
 from oarlock.gateway.service import LiveBatch
 from oarlock.wire.errors import LearnerRefusesError, OarlockError, OverloadedError, ProtocolError
 from oarlock.wire.operations import FROM_KEY, Event
+from oarlock.workers.watch.gathering import LARGE_GROUP, Delivery, Gathering
 from oarlock.workers.watch.groups import FIRST_PROGRESS_S, Group, LocalSubscription, hand_out
 from oarlock.workers.watch.ranges import RangeIndex
 from oarlock.workers.watch.subscriptions import Subscribe, accept, check_range, decode, refuse, token_of
@@ -35,12 +37,13 @@ class WatchHub:
     Invariants:
     1. A group has at least one watcher; ``_watchers`` maps every token to its group, ``_locals`` counts the others, and
        ``_groups_with_previous`` the groups that want what a key was before.
-    2. No events wait in a group between calls.
+    2. No events wait in a group between calls, but those that ``Gathering`` holds back.
 
     Args:
         new_topic: gives ``TOKEN_BYTES`` bytes that were no topic before, of this worker or of another.
         max_watchers: of this worker.
         max_progress_frames: progress messages at once.
+        large_group: how many watchers in this process make a group large, see ``Gathering``.
     """
 
     def __init__(
@@ -49,6 +52,7 @@ class WatchHub:
         *,
         max_watchers: int = MAX_WATCHERS,
         max_progress_frames: int = MAX_PROGRESS_FRAMES,
+        large_group: int = LARGE_GROUP,
     ) -> None:
         self._max_watchers = max_watchers
         self._max_progress_frames = max_progress_frames
@@ -59,6 +63,7 @@ class WatchHub:
         self._locals = 0
         self._groups_with_previous = 0
         self._due: dict[float, set[Group]] = {}
+        self._gathering = Gathering(large_group)
 
     @property
     def watcher_count(self) -> int:
@@ -125,8 +130,9 @@ class WatchHub:
             key, range_end: what it watches, in etcd's notation; an empty key is the first of all.
             flags: ``WatchFlag``s.
             revision: of the replica now; everything later will be delivered.
-            deliver: called once a drain that brings the group something, and when the replica was replaced: whoever
-                is behind the batch's ``previous_revision`` has missed something. It may subscribe and unsubscribe.
+            deliver: called once a drain, or several, that bring the group something, and when the replica was
+                replaced: whoever is behind the batch's ``previous_revision`` has missed something. It may subscribe and
+                unsubscribe.
 
         Returns:
             The subscription; whoever asked for it closes it.
@@ -153,7 +159,8 @@ class WatchHub:
             now_s: monotonic time.
 
         Returns:
-            One frame for each group that watches any of them over the socket; watchers in this process have been told.
+            One frame for each group that watches any of them over the socket; watchers in this process have been told,
+            or will be by ``hand_out_due``.
         """
         if not self._groups:
             return []
@@ -165,7 +172,7 @@ class WatchHub:
                     touched.append(group)
                 group.events.append(change)
         frames: list[bytes] = []
-        deliveries: list[tuple[LiveBatch, tuple[LocalSubscription, ...]]] = []
+        deliveries: list[Delivery] = []
         for group in touched:
             events = group.take_events()
             if not events:
@@ -176,10 +183,23 @@ class WatchHub:
                 group.pause_s = FIRST_PROGRESS_S
                 self._schedule(group, now_s)
             if group.subscribers:
-                deliveries.append((batch, tuple(group.subscribers)))
-        for batch, subscribers in deliveries:  # when all is in order: they may come and go meanwhile
-            hand_out(batch, subscribers)
+                deliveries += self._gathering.changed(group, revision, events, now_s)
+        hand_out_all(deliveries)  # when all is in order: they may come and go meanwhile
         return frames
+
+    @property
+    def hand_out_due_s(self) -> float | None:
+        """When ``hand_out_due`` is to be called, on the clock of ``changes``; None where nothing waits."""
+        return self._gathering.due_s
+
+    def hand_out_due(self, now_s: float) -> None:
+        """Tells watchers in this process what was gathered for them, and waited for long enough."""
+        hand_out_all(self._gathering.take_due(now_s))
+
+    def catch_up(self, now_s: float) -> None:
+        """Tells watchers in this process all that they have not been told yet: to be called before they are told that
+        they have everything up to a revision."""
+        hand_out_all(self._gathering.take_all(now_s))
 
     def skipped_to(self, revision: int, now_s: float) -> None:
         """The replica was replaced by one at ``revision``: what happened before that was not published.
@@ -187,16 +207,17 @@ class WatchHub:
         The next message of each group says so, so that its watchers ask for what they missed. It comes soon, also
         where nothing changes; watchers in this process are told now.
         """
-        deliveries: list[tuple[LiveBatch, tuple[LocalSubscription, ...]]] = []
+        self.catch_up(now_s)
+        deliveries: list[Delivery] = []
         for group in self._groups.values():
             group.revision = max(group.revision, revision)
+            group.told_revision = max(group.told_revision, revision)
             group.pause_s = FIRST_PROGRESS_S
             if group.watchers:
                 self._schedule(group, now_s)
             if group.subscribers:
-                deliveries.append((group.advance(group.revision, []), tuple(group.subscribers)))
-        for batch, subscribers in deliveries:
-            hand_out(batch, subscribers)
+                deliveries.append((group.tell(group.told_revision, []), tuple(group.subscribers)))
+        hand_out_all(deliveries)
 
     def progress(self, revision: int, now_s: float) -> list[bytes]:
         """Progress messages for the groups whose last message is long enough ago; to be called about once a second.
@@ -225,6 +246,7 @@ class WatchHub:
         for group in self._groups.values():
             assert not group.is_empty
             assert not group.events
+        self._gathering.validate()
 
     def _admit(self) -> None:
         if self.watcher_count >= self._max_watchers:
@@ -265,6 +287,12 @@ class WatchHub:
         # Whole seconds, so that the groups of one second share a slot; a later message just moves the group on.
         group.progress_due_s = float(int(now_s + group.pause_s) + 1)
         self._due.setdefault(group.progress_due_s, set()).add(group)
+
+
+def hand_out_all(deliveries: Iterable[Delivery]) -> None:
+    """Tells each batch to those whom it is for."""
+    for batch, subscribers in deliveries:
+        hand_out(batch, subscribers)
 
 
 def _packed(group: Group, batch: LiveBatch) -> bytes:
