@@ -162,6 +162,8 @@ class Worker:
             self._open_when_due()
         elif kind == Internal.HELLO:
             self._catching_up.greeted(message)
+            if not self._doors.is_open:
+                self._absence.heard(time.monotonic())  # it may have taken long to start, and is to have time to elect
         elif kind == Internal.PROPOSE:
             pause_s = message[4] / 1000
             self._under_way.proposals.refused(time.monotonic(), pause_s)

@@ -10,8 +10,8 @@ from oarlock.gateway.proto import rpc_pb2
 
 from .calls import Door
 
-WATCHES = 400
-"""After each message they have a pause of 10 ms: most puts fall into one."""
+WATCHES = 200
+"""After each message they have a pause of 5 ms: most puts fall into one."""
 PUTS = 20
 
 
