@@ -161,12 +161,13 @@ class Coordinator:
                 self._look_at_links(readable)
             if self._peers.inbox in readable:
                 for received in self._peers.receive():
-                    self._requests.take(received, now_s)
+                    self._requests.take(received, time.monotonic())
             if self._writer.fileno() in readable:
                 for done in self._writer.finished():
                     self._written(done)
             if self._port.requests in readable:
-                self._serve_workers(now_s)
+                self._serve_workers()
+            now_s = time.monotonic()
             self._requests.forward(now_s)
             self._carry_out(now_s)
 
@@ -177,9 +178,13 @@ class Coordinator:
                 log.info("the connection to the leader broke", leader=f"{member:x}")
                 self._raft.suspect_leader()
 
-    def _serve_workers(self, now_s: float) -> None:
+    def _serve_workers(self) -> None:
         last = []
-        for asker, message in self._port.receive():
+        received = self._port.receive()
+        # Not earlier: what is read now may have been sent a moment ago. A lease that is renewed from a time before its
+        # client has asked, by as much as this process was kept waiting in between, would end that much too early.
+        now_s = time.monotonic()
+        for asker, message in received:
             if message[0] in LAST:
                 last.append((asker, message))
             else:
