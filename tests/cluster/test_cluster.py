@@ -235,9 +235,10 @@ def check_that_it_serves_when_the_alarm_is_disarmed(cluster: ClusterOfServers, w
     with pytest.raises(oarlock.OarlockError), cluster.client(wrong, timeout_s=1.0) as client:
         client.get(b"k", serializable=True)
     with cluster.client(other, timeout_s=TIMEOUT_S) as client:
-        assert client.status().errors == [alarm]
+        # With one of three stopped, the leader may step down for a moment where the machine stands still.
+        until(lambda: assert_equal(client.status().errors, [alarm]), "the alarm alone")
         client.disarm_alarm(oarlock.Alarm.CORRUPT, cluster.member_id(wrong))
-        assert client.status().errors == []
+        until(lambda: assert_equal(client.status().errors, []), "no alarm")
     starting.join(TIMEOUT_S)
     assert not starting.is_alive()
     assert hashes(cluster) == 1
