@@ -17,6 +17,7 @@ from oarlock.workers.reads import Reads
 from oarlock.workers.replica_keeper import ReplicaKeeper
 from oarlock.workers.requests import Requests
 from oarlock.workers.under_way import UnderWay
+from oarlock.workers.watch.hand_outs import HandOuts
 from oarlock.workers.watch.hub import WatchHub
 from oarlock.workers.worker_counts import WorkerCounts
 
@@ -69,7 +70,7 @@ class Applying:
         self._doors = doors
         self._counts = counts
         self._settle_scheduled = False
-        self._hand_out_scheduled = False
+        self._hand_outs = HandOuts(loop, hub, lambda: doors.flush(keeper.meta.position))
         self._reported_index = -1
 
     def apply(self, entries: Sequence[Entry]) -> None:
@@ -95,7 +96,7 @@ class Applying:
         if applied.changes and self._doors.is_open:
             self._doors.publish(self._hub.changes(applied.changes, meta.revision, now_s))
             self._counts.events += len(applied.changes)
-            self._hand_out_when_due(now_s)
+            self._hand_outs.changed(now_s)
         if meta.applied_index % REPORT_EVERY_ENTRIES == 0:
             self.report()
         if self._doors.is_open and self._keeper.is_distrusted:
@@ -127,19 +128,6 @@ class Applying:
                 if batch is not None:
                     self._requests.answer(batch, each)
         self._doors.flush(position)
-
-    def _hand_out_when_due(self, now_s: float) -> None:
-        due_s = self._hub.hand_out_due_s
-        if due_s is not None and not self._hand_out_scheduled:
-            self._hand_out_scheduled = True
-            self._loop.call_later(max(0.0, due_s - now_s), self._hand_out)
-
-    def _hand_out(self) -> None:
-        self._hand_out_scheduled = False
-        now_s = time.monotonic()
-        self._hub.hand_out_due(now_s)
-        self._hand_out_when_due(now_s)
-        self._doors.flush(self._keeper.meta.position)
 
     def _settle_when_due(self) -> None:
         if self._keeper.unsettled_bytes >= MAX_UNSETTLED_BYTES:
