@@ -50,6 +50,14 @@ def wait_until(condition: Callable[[], bool], timeout_s: float, what: str) -> No
         time.sleep(LOOK_S)
 
 
+def is_listening(endpoint: str) -> bool:
+    """Whether somebody accepts connections at ``host:port``."""
+    host, _, port = endpoint.rpartition(":")
+    with contextlib.suppress(OSError), socket.create_connection((host, int(port)), START_TIMEOUT_S):
+        return True
+    return False
+
+
 class Place(NamedTuple):
     """Where a server runs: its address there, and the command that enters it."""
 

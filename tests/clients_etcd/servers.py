@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-import socket
 import subprocess
 import urllib.request
 from abc import ABC, abstractmethod
 from pathlib import Path
 
 from oarlock.loadgen.own_etcd import find_etcd
-from tests.server import ReservedPort, Server, has_ended, wait_until
+from tests.server import ReservedPort, Server, has_ended, is_listening, wait_until
 
 READY_S = 60.0
 REQUEST_S = 2.0
@@ -52,15 +51,10 @@ class OarlockServer(EtcdServer):
         for worker in killed:
             worker.kill()
         wait_until(lambda: all(map(has_ended, killed)), READY_S, "the end of the workers")
-        wait_until(self._is_listening, READY_S, "a worker that listens")
+        wait_until(lambda: is_listening(self.endpoint), READY_S, "a worker that listens")
 
     def close(self) -> None:
         self._server.close()
-
-    def _is_listening(self) -> bool:
-        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", self.port), REQUEST_S):
-            return True
-        return False
 
 
 class RealEtcd(EtcdServer):

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
-import socket
 from pathlib import Path
 
 from oarlock.gateway.proto import rpc_pb2
-from tests.server import START_TIMEOUT_S, Server, has_ended, running, wait_until
+from tests.server import START_TIMEOUT_S, Server, has_ended, is_listening, running, wait_until
 
 from .calls import door_of
 
@@ -16,14 +14,7 @@ REQUIRE_LEADER = (("hasleader", "true"),)
 
 def first_put(server: Server, value: bytes) -> int:
     """Puts as soon as the server listens again; the revision."""
-    host, port = server.client_endpoint.split(":")
-
-    def listens() -> bool:
-        with contextlib.suppress(OSError), socket.create_connection((host, int(port)), START_TIMEOUT_S):
-            return True
-        return False
-
-    wait_until(listens, START_TIMEOUT_S, "a worker that listens")
+    wait_until(lambda: is_listening(server.client_endpoint), START_TIMEOUT_S, "a worker that listens")
     with door_of(server.client_endpoint) as door:
         put = rpc_pb2.PutRequest(key=b"k", value=value)
         return int(door.call("KV/Put", put, metadata=REQUIRE_LEADER, waits=True).header.revision)

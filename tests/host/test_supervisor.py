@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.server import wait_until
+from tests.server import is_listening, wait_until
 
 from .conftest import ALL_WELL, StartServer, wait_for_end
 
@@ -145,20 +145,13 @@ def test_pages_are_served(start_server: StartServer) -> None:
     assert "oarlock_test_running 3.0" in metrics
 
 
-def is_listening(url: str) -> bool:
-    try:
-        with socket.create_connection(("127.0.0.1", int(url.rpartition(":")[2])), LISTENING_S):
-            return True
-    except OSError:
-        return False
-
-
 def test_a_server_without_leader_is_not_healthy(start_server: StartServer) -> None:
-    url = f"http://127.0.0.1:{own_port()}"
+    endpoint = f"127.0.0.1:{own_port()}"
+    url = f"http://{endpoint}"
     server = start_server({"coordinator": "leaderless", "worker-0": "well"}, metrics_urls=url)
     server.wait_for("child ready")
     server.wait_for("child ready")
-    wait_until(lambda: is_listening(url), LISTENING_S, "a server that listens")  # it does so behind its children
+    wait_until(lambda: is_listening(endpoint), LISTENING_S, "a server that listens")  # it does so behind its children
     with pytest.raises(urllib.error.HTTPError) as raised:
         urllib.request.urlopen(url + "/health", timeout=30)
     assert raised.value.code == 503
