@@ -177,9 +177,8 @@ class WatchHub:
             events = group.take_events()
             if not events:
                 continue  # the next message names the revision of the last one that was sent: no gap
-            batch = group.advance(revision, events)
             if group.watchers:
-                frames.append(_packed(group, batch))
+                frames.append(_packed(group, group.advance(revision, events)))
                 group.pause_s = FIRST_PROGRESS_S
                 self._schedule(group, now_s)
             if group.subscribers:
