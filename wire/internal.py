@@ -37,8 +37,7 @@ Initial members are ``[[id, name, peer_urls], ...]``, as of the beginning of the
 
 COMMITTED goes to all workers, also without entries as a heartbeat; a worker is sent one behind the answer to its HELLO,
 so that it knows who leads before it serves. It is not sent to a worker that is far behind with reading: it notices by
-the index of the next one, and fetches. An entry is ``[index, term, kind, incarnation, batch,
-payload]``.
+the index of the next one, and fetches. An entry is ``[index, term, kind, incarnation, batch, payload]``.
 """
 
 from __future__ import annotations
