@@ -227,6 +227,17 @@ STATUS_FIELDS = (
 )
 
 
+def event_bytes(event: Event) -> int:
+    """How long the keys and values of an event are, those of the previous kv included.
+
+    >>> event_bytes((0, (b"key", b"new", 1, 2, 2, 0), (b"key", b"old!", 1, 1, 1, 0)))
+    13
+    """
+    _, kv, previous = event
+    size_bytes = len(kv[0]) + len(kv[1])
+    return size_bytes if previous is None else size_bytes + len(previous[0]) + len(previous[1])
+
+
 def prefix_end(prefix: bytes) -> bytes:
     """The ``range_end`` that makes a range of all keys that begin with ``prefix`` (etcd clientv3, GetPrefixRangeEnd).
 

@@ -14,7 +14,7 @@ from typing import Any, Final
 from oarlock.gateway.service import Backend, LiveBatch, SharedMessages
 from oarlock.gateway.services.key_values import encoded
 from oarlock.gateway.varints import varint
-from oarlock.wire.operations import Event
+from oarlock.wire.operations import Event, event_bytes
 
 MAX_REVISIONS_A_RESPONSE: Final = 1_000
 """Of history (etcd, ``watchBatchMaxRevs``)."""
@@ -110,12 +110,7 @@ def encoded_batch(backend: Backend, batch: LiveBatch, most_bytes: int) -> Encode
 def _is_too_long(events: Sequence[Event], most_bytes: int) -> bool:
     if len(events) < 2 or _revision(events[0]) == _revision(events[-1]):
         return False  # what is one revision stays one
-    size_bytes = 0
-    for _, kv, previous in events:
-        size_bytes += len(kv[0]) + len(kv[1])
-        if previous is not None:
-            size_bytes += len(previous[0]) + len(previous[1])
-    return size_bytes > most_bytes
+    return sum(map(event_bytes, events)) > most_bytes
 
 
 def live_fragments(backend: Backend, events: Iterable[Event], watch_id: int, most_bytes: int) -> list[bytes]:

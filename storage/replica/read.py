@@ -13,7 +13,7 @@ from typing import Any, Final, Literal, TypeAlias, TypeVar
 import lmdb
 
 from oarlock.wire.errors import CompactedError, DamageError, FutureRevisionError
-from oarlock.wire.operations import Event, KeyValue
+from oarlock.wire.operations import Event, KeyValue, event_bytes
 
 from .errors import LayoutError, ReadExpiredError, engine_error
 from .hashing import KvHash
@@ -324,7 +324,7 @@ class ReadView:
                     kind, kv, _ = change
                     before = self._before(kv) if previous else None
                     events.append((kind, kv, before))
-                    page_bytes += len(kv[0]) + len(kv[1]) + (len(before[0]) + len(before[1]) if before else 0)
+                    page_bytes += event_bytes(events[-1])
         return events, last_revision + 1
 
     def _before(self, kv: KeyValue) -> KeyValue | None:

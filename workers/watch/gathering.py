@@ -17,7 +17,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from oarlock.gateway.service import LiveBatch
-from oarlock.wire.operations import Event
+from oarlock.wire.operations import Event, event_bytes
 from oarlock.workers.watch.groups import Group, LocalSubscription
 
 LARGE_GROUP: Final = 100
@@ -69,7 +69,7 @@ class Gathering:
         if not group.gathered and now_s >= group.quiet_until_s:
             return [self._delivery(group, group.tell(revision, events), now_s)]
         deliveries: list[Delivery] = []
-        size_bytes = sum([_bytes_of(event) for event in events])
+        size_bytes = sum(map(event_bytes, events)) + len(events) * EVENT_OVERHEAD_BYTES
         if group.gathered and group.gathered_bytes + size_bytes > MOST_GATHERED_BYTES:
             deliveries.append(self._take(group, now_s))
             self._due = [due for due in self._due if due[2] is not group]
@@ -114,9 +114,3 @@ class Gathering:
         groups = [group for _, _, group in self._due]
         assert len(set(groups)) == len(groups)
         assert all(group.gathered for group in groups)
-
-
-def _bytes_of(event: Event) -> int:
-    _, kv, previous = event
-    size_bytes = len(kv[0]) + len(kv[1]) + EVENT_OVERHEAD_BYTES
-    return size_bytes if previous is None else size_bytes + len(previous[0]) + len(previous[1])
