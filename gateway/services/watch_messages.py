@@ -18,8 +18,6 @@ from oarlock.wire.operations import Event, event_bytes
 
 MAX_REVISIONS_A_RESPONSE: Final = 1_000
 """Of history (etcd, ``watchBatchMaxRevs``)."""
-HEADER_BYTES: Final = 48
-"""Of a response's header field, at most: four numbers."""
 SHARED_IDS: Final = 16
 """Watch ids whose messages are kept for other streams: most streams have few watches, and those with thousands would
 fill memory with messages that nobody else wants."""
@@ -73,8 +71,11 @@ class EncodedBatch:
         self._is_gathered = is_gathered
         self._shared: dict[int, SharedMessages] = {}
         self.first_revision = self._bodies[0][0] if self._bodies else 0
-        sizes = [len(body) for _, body in self._bodies]
-        self.longest_bytes = (sum(sizes) if is_gathered else max(sizes, default=0)) + HEADER_BYTES
+        self.longest_bytes = 0
+        if self._bodies:
+            sizes = [len(body) for _, body in self._bodies]
+            header = backend.header_field(self._bodies[-1][0])  # of the highest revision: none is longer
+            self.longest_bytes = len(header) + (sum(sizes) if is_gathered else max(sizes))
 
     def messages(self, watch_id: int, first_revision: int) -> SharedMessages:
         """The responses to one watch, from ``first_revision`` on."""
