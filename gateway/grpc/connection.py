@@ -25,7 +25,7 @@ from oarlock.gateway.grpc.calls import (
 )
 from oarlock.gateway.grpc.deadlines import Deadlines
 from oarlock.gateway.grpc.messages import PREFIX_BYTES, MessageReader, framed, prefix_of
-from oarlock.gateway.grpc.requests import Methods, Refusal, Request, judge
+from oarlock.gateway.grpc.requests import TIMEOUT, Methods, Refusal, Request, deadline_of, judge
 from oarlock.gateway.grpc.status import (
     OK,
     OK_TRAILERS,
@@ -91,7 +91,7 @@ class GrpcConnection:
     ) -> None:
         self._methods = methods
         self._limits = message_limits
-        self._connection = Connection(now_s, limits=limits, policy=policy, remembered=REMEMBERED)
+        self._connection = Connection(now_s, limits=limits, policy=policy, remembered=REMEMBERED, varying=TIMEOUT)
         self._deadlines = Deadlines()
         self._kept_bytes = 0
         self._events: list[Event] = []
@@ -287,8 +287,7 @@ class GrpcConnection:
             self._connection.send_headers(stream, request.fields, end=True)
             return
         assert not isinstance(request, Refusal)
-        timeout_s = request.timeout_s
-        call = stream.context = Call(stream, request, None if timeout_s is None else now_s + timeout_s)
+        call = stream.context = Call(stream, request, deadline_of(event.headers, now_s))
         if call.deadline_s is not None:
             self._deadlines.add(call.deadline_s, call, self._connection.open_streams)
         if request.method.takes_stream:
@@ -306,9 +305,8 @@ class GrpcConnection:
             and not request.method.takes_stream
             and _is_one_plain_message(data, self._limits.message_bytes)
         ):
-            call = stream.context = Call(stream, request, None)
-            if request.timeout_s is not None:
-                call.deadline_s = now_s + request.timeout_s
+            call = stream.context = Call(stream, request, deadline_of(event.headers, now_s))
+            if call.deadline_s is not None:
                 self._deadlines.add(call.deadline_s, call, self._connection.open_streams)
             call.is_known = True
             self._events.append(RequestReceived(call, data[PREFIX_BYTES:]))

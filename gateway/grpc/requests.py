@@ -14,10 +14,12 @@ from oarlock.gateway.http2.headers import Field, Fields, Headers
 from oarlock.wire.errors import Code
 
 _CONTENT_TYPE: Final = re.compile(rb"application/grpc(?:[+;].*)?", re.IGNORECASE | re.DOTALL)
-_TIMEOUT: Final = re.compile(rb"([0-9]{1,8})([HMSmun])")
-_UNIT_S: Final = {b"H": 3600.0, b"M": 60.0, b"S": 1.0, b"m": 1e-3, b"u": 1e-6, b"n": 1e-9}
+TIMEOUT: Final = b"grpc-timeout"
+"""The field with what is left of the time that a client gives a call: hardly ever the same twice."""
+MAX_TIMEOUT_DIGITS: Final = 8
+_UNIT_S: Final[dict[bytes, float]] = {b"H": 3600.0, b"M": 60.0, b"S": 1.0, b"m": 1e-3, b"u": 1e-6, b"n": 1e-9}
 _OURS: Final = frozenset(
-    {b"te", b"content-type", b"grpc-timeout", b"grpc-encoding", b"grpc-accept-encoding", b"content-length"}
+    {b"te", b"content-type", TIMEOUT, b"grpc-encoding", b"grpc-accept-encoding", b"content-length"}
 )
 """Fields that are gRPC's own business, and no metadata."""
 ACCEPTED_ENCODINGS: Final[Field] = (b"grpc-accept-encoding", b"identity,gzip")
@@ -56,7 +58,6 @@ class Request:
     Attributes:
         method: what is called.
         authority: the host that the client meant.
-        timeout_s: how long the client waits, None for ever.
         is_gzipped: whether its compressed messages are gzip.
         metadata: in order, names in lower case; values of ``…-bin`` names are bytes, of others text, in which bytes
             that are not UTF-8 are lone surrogates.
@@ -64,7 +65,6 @@ class Request:
 
     method: Method
     authority: str
-    timeout_s: float | None
     is_gzipped: bool
     metadata: tuple[tuple[str, str | bytes], ...]
 
@@ -85,20 +85,27 @@ class Refusal:
 
 
 def judge(headers: Headers, methods: Methods) -> Request | Refusal:
-    """What ``headers`` ask for; worked out once for all calls that share them.
+    """What ``headers`` ask for; worked out once for all calls that share them, whatever their time-outs.
 
     Args:
-        headers: valid as HTTP/2, or too large.
+        headers: valid as HTTP/2, or too large; their own field is `TIMEOUT`.
         methods: what is served; always the same for a connection.
     """
-    known = headers.derived
+    common = headers.shared or headers
+    known = common.derived
+    if known is None:
+        known = common.derived = _judge(common, methods)
+    if headers.own is not None and not _is_timeout(headers.own):
+        return _judge(headers, methods)  # as grpc-go does: something else may be refused before it
     if type(known) is Request:  # as nearly all; a union would be made anew for each call
         return known
-    if isinstance(known, Refusal):
-        return known
-    verdict = _judge(headers, methods)
-    headers.derived = verdict
-    return verdict
+    assert isinstance(known, Refusal)
+    return known
+
+
+def deadline_of(headers: Headers, now_s: float) -> float | None:
+    """When the client of a call with ``headers`` that came at ``now_s`` stops waiting; None never."""
+    return None if headers.own is None else now_s + parse_timeout(headers.own)
 
 
 def _judge(headers: Headers, methods: Methods) -> Request | Refusal:
@@ -115,7 +122,8 @@ def _judge(headers: Headers, methods: Methods) -> Request | Refusal:
         text = _text(first[b":method"])
         return _refusal(b"405", Code.INTERNAL, f'Received a HEADERS frame with :method "{text}" which should be POST')
     try:
-        timeout_s = parse_timeout(first[b"grpc-timeout"]) if b"grpc-timeout" in first else None
+        if headers.own is not None:
+            parse_timeout(headers.own)
         metadata = _metadata(headers.fields)
     except ValueError as error:
         return _refusal(b"400", Code.INTERNAL, str(error))
@@ -126,7 +134,7 @@ def _judge(headers: Headers, methods: Methods) -> Request | Refusal:
     if encoding not in (b"identity", b"gzip"):
         text = f'grpc: Decompressor is not installed for grpc-encoding "{_text(encoding)}"'
         return _refusal(b"200", Code.UNIMPLEMENTED, text, ACCEPTED_ENCODINGS)
-    return Request(method, _text(first.get(b":authority", b"")), timeout_s, encoding == b"gzip", metadata)
+    return Request(method, _text(first.get(b":authority", b"")), encoding == b"gzip", metadata)
 
 
 def _refusal(http_status: bytes, code: Code, message: str, *more: Field) -> Refusal:
@@ -152,10 +160,13 @@ def parse_timeout(value: bytes) -> float:
     Raises:
         ValueError: it is something else.
     """
-    match = _TIMEOUT.fullmatch(value)
-    if not match:
+    if not _is_timeout(value):
         raise ValueError(f'malformed grpc-timeout: "{_text(value)}" is not up to 8 digits and one of H, M, S, m, u, n')
-    return int(match[1]) * _UNIT_S[match[2]]
+    return int(value[:-1]) * _UNIT_S[value[-1:]]
+
+
+def _is_timeout(value: bytes) -> bool:
+    return 2 <= len(value) <= 1 + MAX_TIMEOUT_DIGITS and value[-1:] in _UNIT_S and value[:-1].isdigit()
 
 
 def _metadata(fields: Fields) -> tuple[tuple[str, str | bytes], ...]:

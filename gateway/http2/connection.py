@@ -53,6 +53,7 @@ class Connection:
         limits: what the peer may take.
         policy: pings, theirs and ours.
         remembered: response fields worth a place in the peer's header table, see `HeaderEncoder`.
+        varying: the request field whose value hardly comes twice, see `HeaderDecoder`.
 
     Raises:
         MisuseError: ``remembered`` does not fit there.
@@ -65,12 +66,13 @@ class Connection:
         limits: Limits = DEFAULT_LIMITS,
         policy: KeepalivePolicy | None = None,
         remembered: Fields = (),
+        varying: bytes = b"",
     ) -> None:
         policy = policy or KeepalivePolicy()
         encoder = HeaderEncoder(remembered)
         self._streams = Streams(limits.remembered_resets)
         self._sender = Sender(limits, self._streams, encoder)
-        self._receiver = Receiver(limits, policy, self._streams, self._sender, encoder, now_s)
+        self._receiver = Receiver(limits, policy, self._streams, self._sender, encoder, now_s, varying)
         self._reader = FrameReader(limits)
         self._keepalive = Keepalive(policy, now_s)
         self._handshake_until_s: float | None = now_s + limits.handshake_timeout_s

@@ -31,16 +31,27 @@ class Headers:
         problem: why these can not be the headers of a request; empty if they can.
         content_length: the announced length of the body in bytes, None without one.
         derived: what the layer above has worked out of the fields, kept here so that it is done once.
+        shared: of a list with a field whose value hardly comes twice, the list that has an empty one in its place, and
+            is one object for all that differ in nothing else; else None.
+        own: that value; the first, where there are several; else None.
     """
 
-    __slots__ = ("content_length", "derived", "fields", "is_too_large", "problem")
+    __slots__ = ("content_length", "derived", "fields", "is_too_large", "own", "problem", "shared")
 
-    def __init__(self, fields: Fields, *, is_too_large: bool = False) -> None:
+    def __init__(
+        self, fields: Fields, *, is_too_large: bool = False, shared: Headers | None = None, own: Field | None = None
+    ) -> None:
         self.fields = fields
         self.is_too_large = is_too_large
-        self.problem = "" if is_too_large else request_problem(fields)
-        self.content_length = _content_length(fields)
         self.derived: object | None = None
+        self.shared = shared
+        self.own = None if own is None else own[1]
+        if shared is None or own is None:
+            self.problem = "" if is_too_large else request_problem(fields)
+            self.content_length = _content_length(fields)
+        else:
+            self.problem = shared.problem or _value_problem(own)
+            self.content_length = shared.content_length
 
 
 def request_problem(fields: Fields) -> str:
@@ -54,8 +65,8 @@ def request_problem(fields: Fields) -> str:
             return f"unknown pseudo-header {name!r}"
         if name in pseudo:
             return f"{name!r} occurs twice"
-        if _BAD_VALUE.search(value):
-            return f"the value of {name!r} has a character that is not allowed there"
+        if problem := _value_problem((name, value)):
+            return problem
         pseudo[name] = value
         position += 1
     return _pseudo_problem(pseudo) or regular_problem(fields[position:])
@@ -80,8 +91,8 @@ def regular_problem(fields: Iterable[Field]) -> str:
             if name[:1] == b":":
                 return f"pseudo-header {name!r} after a regular field or in trailers"
             return f"field name {name!r} is not lower-case letters, digits and token characters"
-        if _BAD_VALUE.search(value):
-            return f"the value of {name!r} has a character that is not allowed there"
+        if problem := _value_problem((name, value)):
+            return problem
         if name in _CONNECTION_SPECIFIC:
             return f"{name!r} belongs to a connection of HTTP/1.1"
         if name == b"te" and value.lower() != b"trailers":
@@ -91,6 +102,12 @@ def regular_problem(fields: Iterable[Field]) -> str:
             if len(lengths) > 1 or not _DECIMAL.fullmatch(value):
                 return f"content-length {value!r} is not one number"
     return ""
+
+
+def _value_problem(field: Field) -> str:
+    if field[1].isalnum() or not _BAD_VALUE.search(field[1]):
+        return ""
+    return f"the value of {field[0]!r} has a character that is not allowed there"
 
 
 def _content_length(fields: Fields) -> int | None:

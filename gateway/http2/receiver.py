@@ -68,12 +68,13 @@ class Receiver:
         sender: Sender,
         encoder: HeaderEncoder,
         now_s: float,
+        varying: bytes = b"",
     ) -> None:
         self._limits = limits
         self._streams = streams
         self._sender = sender
         self._encoder = encoder
-        self._decoder = HeaderDecoder(limits.header_list_bytes)
+        self._decoder = HeaderDecoder(limits.header_list_bytes, varying)
         self._judge = PingJudge(policy)
         self._resets = Allowance(limits.resets, now_s)
         self._settings_left = Allowance(limits.settings, now_s)

@@ -268,6 +268,37 @@ def test_a_deadline_that_passes_ends_the_call() -> None:
     assert not pair.server.reply(call, b"late")
 
 
+def test_calls_that_differ_in_their_deadlines_alone_are_judged_once() -> None:
+    pair = Pair()
+    calls = []
+    for n in range(300):  # more than the table of their fields holds
+        sent = pair.call("/a.B/Unary", ("token", "t"), ("grpc-timeout", f"{1000 - n}S"), stream_id=2 * n + 1)
+        calls.append(one_call(pair.send(sent + data(2 * n + 1, framed(b""), end=True))))
+        pair.server.reply(calls[-1], b"")
+        pair.client.read(pair.server.take_output())
+    assert [call.deadline_s for call in calls] == [1000 - n for n in range(300)]
+    assert len({id(call.request) for call in calls}) == 1
+    assert calls[0].request.metadata == (("token", "t"),)
+
+
+def test_of_two_deadlines_the_first_counts() -> None:
+    pair = Pair()
+    twice = pair.call("/a.B/Unary", ("grpc-timeout", "2S"), ("grpc-timeout", "1S"))
+    assert one_call(pair.send(twice + data(1, framed(b""), end=True))).deadline_s == 2.0
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "http"),
+    [("content-type", "text/html", "415"), (":method", "GET", "405"), (":path", "/x.Y/Z", "400")],
+)
+def test_a_malformed_deadline_is_refused_where_nothing_graver_is(name: str, value: str, http: str) -> None:
+    pair = Pair()
+    for stream_id, timeout in ((1, "1S"), (3, "soon")):
+        pair.send(pair.client.headers(stream_id, [*with_(name, value), ("grpc-timeout", timeout)]))
+    pair.client.read(pair.server.take_output())
+    assert pair.client.field(3, ":status") == http
+
+
 def test_a_deadline_ends_a_call_that_the_owner_has_not_heard_of_in_silence() -> None:
     pair = Pair()
     assert pair.send(pair.call("/a.B/Unary", ("grpc-timeout", "2S"))) == []
@@ -278,7 +309,7 @@ def test_a_deadline_ends_a_call_that_the_owner_has_not_heard_of_in_silence() -> 
 def test_answered_calls_do_not_pile_up_in_the_deadlines() -> None:
     deadlines = Deadlines()
     for n in range(1_000):
-        call = Call(Stream(n, State.OPEN, 0, None), Request(Method("/a/B"), "", 5.0, False, ()), 5.0)
+        call = Call(Stream(n, State.OPEN, 0, None), Request(Method("/a/B"), "", False, ()), 5.0)
         deadlines.add(5.0, call, 1)
         call.is_over = True
     assert len(deadlines) < 70

@@ -10,9 +10,11 @@ from hypothesis import strategies as st
 from oarlock.gateway.http2.faults import ConnectionFault, MisuseError
 from oarlock.gateway.http2.header_decoder import HeaderDecoder
 from oarlock.gateway.http2.header_encoder import HeaderEncoder
-from oarlock.gateway.http2.headers import Fields
+from oarlock.gateway.http2.headers import Fields, Headers
 
-NAMES = st.sampled_from([b":method", b":path", b"te", b"user-agent", b"grpc-timeout", b"x", b"long-" * 20])
+NAMES = st.sampled_from(
+    [b":method", b":path", b"te", b"user-agent", b"grpc-timeout", b"x", b"content-length", b"long-" * 20]
+)
 VALUES = st.sampled_from([b"", b"POST", b"/", b"trailers", b"v" * 200, b"\x80\xff"]) | st.binary(max_size=12)
 LISTS = st.lists(st.tuples(NAMES, VALUES, st.booleans()), max_size=12)
 
@@ -50,6 +52,37 @@ def test_the_cache_is_bounded() -> None:
     assert len(decoder._cache) <= 64
     decoder.decode(b"\x00\x01a\x7f\x81\x01" + bytes(256))
     assert max(map(len, decoder._cache)) <= 256
+
+
+@given(st.lists(LISTS, max_size=8))
+def test_lists_are_judged_the_same_whether_they_share_or_not(lists: list[list[tuple[bytes, bytes, bool]]]) -> None:
+    encoder, decoder = Encoder(), HeaderDecoder(1 << 20, b"grpc-timeout")
+    for one in lists:
+        fields = tuple((name, value) for name, value, _ in one)
+        ours, alone = decoder.decode(encoder.encode(one)), Headers(fields)
+        assert ours.fields == fields
+        assert bool(ours.problem) == bool(alone.problem)
+        assert ours.content_length == alone.content_length
+        assert ours.own == next((value for name, value in fields if name == b"grpc-timeout"), None)
+
+
+def test_lists_that_differ_in_one_field_share_the_rest() -> None:
+    encoder, decoder = Encoder(), HeaderDecoder(1 << 20, b"grpc-timeout")
+    lists = [[(":method", "POST"), ("grpc-timeout", f"{n}u"), ("te", "trailers")] for n in range(100, 400)]
+    decoded = [decoder.decode(encoder.encode(one)) for one in lists]
+    assert [one.own for one in decoded] == [b"%du" % n for n in range(100, 400)]
+    assert all(one.shared is decoded[0].shared for one in decoded)
+    assert decoded[0].shared is not None
+    assert decoded[0].shared.fields == ((b":method", b"POST"), (b"grpc-timeout", b""), (b"te", b"trailers"))
+
+
+def test_what_lists_share_is_bounded() -> None:
+    decoder = HeaderDecoder(1 << 20)
+    for n in range(1_000):
+        decoder.decode(b"\x00\x01a\x04" + b"%04d" % n)
+    decoder.decode(b"\x00\x01a\x7f\x81\x0f" + bytes(2_048))
+    assert len(decoder._shared) <= 32
+    assert max(len(value) for fields in decoder._shared for _, value in fields) < 2_048
 
 
 @given(st.binary(max_size=300))
