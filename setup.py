@@ -40,8 +40,6 @@ it names what is wrong with them, and a compiled function would be first, with l
 
 AS_THEY_ARE: Final = frozenset(
     {
-        # mypyc of today cannot translate these: generators with a state that it does not spill.
-        "workers/transactions.py",
         # Nothing in them is hot: programs to run, start, metrics, pages for people, what is asked once in a while.
         *("storage/replica/bench.py", "workers/watch/bench.py", "gateway/bench.py"),
         *("workers/process.py", "workers/late_http1.py", "workers/auto_compaction.py", "workers/etcd_metrics.py"),

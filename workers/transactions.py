@@ -11,7 +11,7 @@ duplicate keys overlooks) followed by ``put`` of such a key with IGNORE_VALUE or
 from __future__ import annotations
 
 from operator import eq, gt, itemgetter, lt, ne
-from typing import Any, Final, NamedTuple, cast
+from typing import Any, Final
 
 from oarlock.storage.replica.read import ReadView
 from oarlock.storage.replica.write import WriteView
@@ -26,6 +26,7 @@ _RANGE: Final = int(Op.RANGE)
 _PUT: Final = int(Op.PUT)
 _DELETE: Final = int(Op.DELETE)
 _TXN: Final = int(Op.TXN)
+_VALUE: Final = int(CompareTarget.VALUE)
 _IGNORES: Final = int(PutFlag.IGNORE_VALUE | PutFlag.IGNORE_LEASE)
 _COMPARISONS: Final = {
     int(CompareResult.EQUAL): eq,
@@ -42,11 +43,15 @@ _FIELDS: Final = {
 }
 
 
-class Path(NamedTuple):
+class Path:
     """The way that a transaction takes: (operation, arguments) in order, a nested transaction's arguments its Path."""
 
-    succeeded: bool
-    steps: list[tuple[int, Any]]
+    # No NamedTuple: those are made by the interpreter, also where the rest is compiled.
+    __slots__ = ("steps", "succeeded")
+
+    def __init__(self, succeeded: bool, steps: list[tuple[int, Any]]) -> None:
+        self.succeeded = succeeded
+        self.steps = steps
 
 
 def transaction_steps(view: ReadView, arguments: list[Any], *, with_reads: bool = True) -> Steps[list[Any]]:
@@ -74,7 +79,11 @@ def transaction_steps(view: ReadView, arguments: list[Any], *, with_reads: bool 
             OPERATIONS.written_txns += 1
         else:
             OPERATIONS.read_txns += 1
-    return (yield from _run(view, path, len(getattr(view, "changes", ())), with_reads))
+    if not isinstance(view, WriteView):
+        result = yield from _run(view, None, path, 0, with_reads)
+    else:
+        result = yield from _run(view, view, path, len(view.changes), with_reads)
+    return result
 
 
 # --- compares ---
@@ -84,34 +93,44 @@ def _choose(view: ReadView, arguments: list[Any]) -> Steps[Path]:
     compares, success, failure = arguments
     succeeded = True
     for compare in compares:
-        if not (yield from _holds(view, compare)):
-            succeeded = False
+        if len(compare) < 5 or not compare[4]:
+            succeeded = _holds(view, compare)
+        else:
+            succeeded = yield from _holds_for_all(view, compare)
+        if not succeeded:
             break
     steps: list[tuple[int, Any]] = []
-    for operation, *rest in success if succeeded else failure:
-        steps.append((operation, (yield from _choose(view, rest)) if operation == _TXN else rest))
+    for operation in success if succeeded else failure:
+        taken = operation[1:]
+        if operation[0] == _TXN:
+            taken = yield from _choose(view, taken)
+        steps.append((operation[0], taken))
     return Path(succeeded, steps)
 
 
-def _holds(view: ReadView, compare: list[Any]) -> Steps[bool]:
-    """Whether a compare is true for every key of its interval; an absent key has zeros, and no value to compare."""
+def _holds(view: ReadView, compare: list[Any]) -> bool:
+    """Whether a compare is true for its key; an absent one has zeros, and no value to compare."""
     result, target, key, operand = compare[:4]
+    found = view.get(key)
+    if found is not None:
+        return bool(_COMPARISONS[result](_FIELDS[target](found), operand))
+    return target != _VALUE and bool(_COMPARISONS[result](0, operand))
+
+
+def _holds_for_all(view: ReadView, compare: list[Any]) -> Steps[bool]:
+    """Whether a compare is true for every key of its interval; where there is none, as for an absent one."""
+    result, target, key, operand, range_end = compare
     compared = _COMPARISONS[result]
     field = _FIELDS[target]
-    if len(compare) < 5 or not compare[4]:
-        found = view.get(key)
-        if found is not None:
-            return bool(compared(field(found), operand))
-        return target != CompareTarget.VALUE and bool(compared(0, operand))
-    start, end = interval(key, compare[4])
+    start, end = interval(key, range_end)
     rows = 0
-    for kv in view.scan(start, end, keys_only=target != CompareTarget.VALUE):
+    for kv in view.scan(start, end, keys_only=target != _VALUE):
         if not compared(field(kv), operand):
             return False
         rows += 1
         if rows % CHUNK_ROWS == 0:
             yield CHUNK_ROWS
-    return rows > 0 or (target != CompareTarget.VALUE and bool(compared(0, operand)))
+    return rows > 0 or (target != _VALUE and bool(compared(0, operand)))
 
 
 # --- checks ---
@@ -144,7 +163,7 @@ def _check_presence(view: ReadView, key: bytes, earlier: list[tuple[int, Any]]) 
     """Refuses a put that relies on a key which is absent, or will be deleted before it."""
     if view.get(key) is None:
         raise KeyNotFoundError
-    for operation, arguments in reversed(earlier):
+    for operation, arguments in earlier[::-1]:
         if operation == _PUT and arguments[0] == key:
             return
         if operation == _DELETE:
@@ -156,19 +175,22 @@ def _check_presence(view: ReadView, key: bytes, earlier: list[tuple[int, Any]]) 
 # --- execution ---
 
 
-def _run(view: ReadView, path: Path, changes_before: int, with_reads: bool) -> Steps[list[Any]]:
+def _run(
+    view: ReadView, writes: WriteView | None, path: Path, changes_before: int, with_reads: bool
+) -> Steps[list[Any]]:
     responses: list[list[Any]] = []
-    writes = cast(WriteView, view)
     for operation, arguments in path.steps:
-        if operation == _RANGE:
-            result: Any = (yield from range_steps(view, arguments)) if with_reads else None
-        elif operation == _PUT:
-            result = put(writes, arguments)
-        elif operation == _DELETE:
-            result = delete_range(writes, arguments)
-        else:
-            responses.append([_TXN, 0, (yield from _run(view, arguments, changes_before, with_reads))])
+        if operation == _TXN:
+            nested = yield from _run(view, writes, arguments, changes_before, with_reads)
+            responses.append([_TXN, 0, nested])
             continue
-        changed = len(getattr(view, "changes", ())) > changes_before
+        result: Any = None
+        if operation == _RANGE:
+            if with_reads:
+                result = yield from range_steps(view, arguments)
+        else:
+            assert writes is not None  # a transaction that writes has a view for it
+            result = put(writes, arguments) if operation == _PUT else delete_range(writes, arguments)
+        changed = writes is not None and len(writes.changes) > changes_before
         responses.append([operation, view.revision + changed, result])
     return [path.succeeded, responses]

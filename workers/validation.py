@@ -257,6 +257,9 @@ _SHAPES: Final[dict[int, Shape]] = {
     Op.MEMBER_PROMOTE: Shape(1, (("id", _is_uint64),)),
     Op.MOVE_LEADER: Shape(1, (("id", _is_uint64),)),
 }
+_LAST_RESULT: Final = int(max(CompareResult))
+_LAST_TARGET: Final = int(max(CompareTarget))
+_VALUE: Final = int(CompareTarget.VALUE)
 _COMPARE: Final = Shape(
     4,
     (
@@ -285,6 +288,8 @@ def _check_shape(what: str, shape: Shape, arguments: list[Any]) -> int:
 
 
 def _check_range(arguments: list[Any], limits: Limits) -> int:
+    if len(arguments) == 1 and type(arguments[0]) is bytes and arguments[0]:
+        return len(arguments[0])  # as nearly all of a transaction's
     size = _check_shape("RANGE", _SHAPES[Op.RANGE], arguments)
     if not arguments[0]:
         raise EmptyKeyError
@@ -296,6 +301,10 @@ def _check_range(arguments: list[Any], limits: Limits) -> int:
 
 
 def _check_put(arguments: list[Any], limits: Limits) -> int:
+    if len(arguments) == 2:  # as nearly all of a transaction's
+        key, value = arguments
+        if type(key) is bytes and key and type(value) is bytes:
+            return len(key) + len(value)
     size = _check_shape("PUT", _SHAPES[Op.PUT], arguments)
     if not arguments[0]:
         raise EmptyKeyError
@@ -308,6 +317,8 @@ def _check_put(arguments: list[Any], limits: Limits) -> int:
 
 
 def _check_delete(arguments: list[Any], limits: Limits) -> int:
+    if len(arguments) == 1 and type(arguments[0]) is bytes and arguments[0]:
+        return len(arguments[0])
     size = _check_shape("DELETE", _SHAPES[Op.DELETE], arguments)
     if not arguments[0]:
         raise EmptyKeyError
@@ -341,6 +352,20 @@ def _check_txn_level(arguments: list[Any], limits: Limits, budget: int, depth: i
 
 def _check_compare(compare: Any) -> int:
     _is_list("a compare", compare)
+    if len(compare) == 4:  # of one key with a number, as nearly all
+        result, target, key, operand = compare
+        if (
+            type(result) is int
+            and 0 <= result <= _LAST_RESULT
+            and type(target) is int
+            and 0 <= target <= _LAST_TARGET
+            and target != _VALUE
+            and type(key) is bytes
+            and key
+            and type(operand) is int
+            and INT64_MIN <= operand <= INT64_MAX
+        ):
+            return len(key)
     size = _check_shape("a compare", _COMPARE, compare)
     if compare[1] == CompareTarget.VALUE:
         _is_bytes("the operand of a value compare", compare[3])

@@ -105,7 +105,7 @@ class KeyValueService:
         ask(self._backend, exchange, [int(Op.TXN), *arguments], self._txn_response)
 
     def _txn_response(self, item: Any) -> bytes:
-        return self._backend.header_field(item[1]) + txn_fields(item[2]).SerializeToString()
+        return self._backend.header_field(item[1]) + txn_fields(item[2])
 
     def compact(self, exchange: Exchange, message: bytes) -> None:
         """KV.Compact."""

@@ -100,7 +100,7 @@ class Ranges:
             if count == 1 and kvs and not more:
                 exchange.reply(reply + encoded_one(kvs[0], tag=_KVS_TAG) + _COUNT_OF_ONE)
             else:
-                exchange.reply(reply + encoded(kvs, field=2) + _ending(more, count))
+                exchange.reply(reply + encoded(kvs, field=2) + range_ending(more, count))
 
         backend.submit(asked, done)
 
@@ -151,7 +151,7 @@ class _OneResponse(_Sink):
             go_on()
 
     def end(self, revision: int, more: bool, count: int) -> None:
-        parts = (self.backend.header_field(revision), *self._parts, _ending(more, count))
+        parts = (self.backend.header_field(revision), *self._parts, range_ending(more, count))
         self.exchange.reply_in_parts([part for part in parts if part])
 
 
@@ -179,7 +179,7 @@ class _ManyResponses(_Sink):
         self.exchange.on_drained = drained
 
     def end(self, revision: int, more: bool, count: int) -> None:
-        self._send(self.backend.header_field(revision) + _ending(more, count))
+        self._send(self.backend.header_field(revision) + range_ending(more, count))
         self.exchange.finish()
 
     def _send(self, range_response: bytes) -> None:
@@ -270,6 +270,6 @@ class _Paged:
         self._ask()
 
 
-def _ending(more: bool, count: int) -> bytes:
+def range_ending(more: bool, count: int) -> bytes:
     """``more`` and ``count`` of a RangeResponse."""
     return (b"\x18\x01" if more else b"") + (b"\x20" + varint(count) if count else b"")
