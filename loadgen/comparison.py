@@ -30,6 +30,7 @@ class Task:
         watchers: watches of the one key that is put, each with a stream of its own: the load is their events then.
         listed: keys in the list that each read is of; if it is of puts, in a list that is read meanwhile without end.
         keys_only: lists have no values.
+        puts_each: puts in each transaction, which is what requests are then; 0 for single puts.
     """
 
     name: str
@@ -41,6 +42,7 @@ class Task:
     watchers: int = 0
     listed: int = 0
     keys_only: bool = False
+    puts_each: int = 0
 
 
 @dataclass(frozen=True, slots=True)

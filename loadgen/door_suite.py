@@ -1,7 +1,8 @@
 """The etcd front door of Oarlock against etcd, by etcd's own ``benchmark``: ``make bench-etcd``.
 
 Both have one member, its data in the same directory, and are pressed in turn by the same program with the same
-arguments: puts and both kinds of reads by 1, 100 and 1,000 clients, who share 1, 10 or 100 connections, and watches.
+arguments: puts and both kinds of reads by 1, 100 and 1,000 clients, who share 1, 10 or 100 connections, transactions,
+and watches.
 """
 
 from __future__ import annotations
@@ -51,6 +52,9 @@ TASKS: Final = (
         )
         for clients, connections in CLIENTS
     ),
+    Task("transactions of one put, 1 client on 1", 1, connections=1, puts_each=1),
+    Task("transactions of one put, 100 clients on 10", 100, connections=10, puts_each=1),
+    Task("transactions of ten puts, 100 clients on 10", 100, connections=10, puts_each=10),
     Task(
         f"events of one key to {WATCHERS} streams on {WATCH_CONNECTIONS}",
         WATCH_CONNECTIONS,

@@ -82,7 +82,8 @@ class EtcdBenchmark:
             arguments = ["watch", "--streams", str(task.watchers), "--watch-per-stream", "1", "--put-total", str(total)]
             arguments += ["--clients", str(connections), "--put-rate", str(UNLIMITED)]
         elif task.is_put:
-            arguments = ["put", "--clients", str(task.in_flight), "--total", str(total), "--val-size", str(VALUE_BYTES)]
+            arguments = ["txn-put", "--txn-ops", str(task.puts_each)] if task.puts_each else ["put"]
+            arguments += ["--clients", str(task.in_flight), "--total", str(total), "--val-size", str(VALUE_BYTES)]
             arguments += ["--key-size", str(KEY_BYTES), "--key-space-size", str(KEYS)]
         else:
             arguments = ["range", READ_KEY, "--clients", str(task.in_flight), "--total", str(total)]

@@ -43,6 +43,7 @@ def press(benchmark: EtcdBenchmark, task: Task) -> Sample:
         (PUTS, ["put", "--clients 100", "--conns 10", "--total 1000", "--val-size 256"]),
         (Task("", 1, is_put=False, connections=1), ["range p", "--clients 1", "--consistency l"]),
         (Task("", 1, is_put=False, serializable=True, connections=1), ["range p", "--consistency s"]),
+        (Task("", 100, connections=10, puts_each=7), ["txn-put --txn-ops 7", "--clients 100", "--key-space-size"]),
         (Task("", 10, connections=10, watchers=900), ["watch", "--streams 900", "--put-total 1000", "--clients 10"]),
     ],
 )
@@ -98,7 +99,7 @@ def test_the_first_load_of_a_task_finds_out_how_many_requests_fill_the_time(tmp_
 
 
 def test_words_choose_among_the_loads() -> None:
-    assert len(chosen([])) == len(TASKS) == 22
+    assert len(chosen([])) == len(TASKS) == 25
     assert [task.name for task in chosen(["puts", "1 client on"])] == ["puts, 1 client on 1"]
     with pytest.raises(RuntimeError, match="no load"):
         chosen(["writes"])
