@@ -24,6 +24,9 @@ DEFAULT_SLICE_EVENTS: Final = 2000
 
 MAX_SLICE_BYTES: Final = 8 << 20
 
+_SEED: Final = crc32(b"key")
+"""Of an empty key space the hash is this, and not 0, which looks like none at all (etcd, too, begins with a name)."""
+
 
 class KvHash:
     """A hash under way. It ends with its view.
@@ -35,7 +38,7 @@ class KvHash:
     """
 
     def __init__(self, view: ReadView, hash_revision: int) -> None:
-        self.hash = 0
+        self.hash = _SEED
         self.hash_revision = hash_revision
         self.compact_revision = view.compact_revision
         self._view = view

@@ -49,6 +49,12 @@ def test_the_hash_of_the_compacted_revision_is_told(pair: Pair) -> None:
     assert (told.compact_revision, told.hash_revision) == (revision, revision)  # type: ignore[attr-defined]
 
 
+def test_the_hash_of_no_key_at_all_is_not_zero(pair: Pair) -> None:
+    revision = pair.begin()
+    pair.same("KV/Compact", revision=revision)
+    assert pair.same("Maintenance/HashKV").answers[0].hash  # type: ignore[attr-defined]
+
+
 def test_a_watch_from_before_all_revisions_is_refused(pair: Pair) -> None:
     stream = pair.oarlock.caller.open("Watch/Watch")
     try:
