@@ -18,10 +18,14 @@ Worked example, a branch of four operations::
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
-from typing import Any
+from typing import Any, Final
 
 from oarlock.wire.errors import DuplicateKeyError
 from oarlock.wire.operations import Op
+
+_PUT: Final = int(Op.PUT)
+_DELETE: Final = int(Op.DELETE)
+_TXN: Final = int(Op.TXN)
 
 
 class Intervals:
@@ -68,22 +72,23 @@ def check_duplicates(branch: list[Any]) -> None:
     Raises:
         DuplicateKeyError: it does.
     """
-    _collect(branch)
+    if len(branch) > 1 or (branch and branch[0][0] == _TXN):  # one operation writes no key twice
+        _collect(branch)
 
 
 def _collect(branch: list[Any]) -> tuple[set[bytes], Intervals]:
     deleted = Intervals()
     for operation in branch:
-        if operation[0] == Op.DELETE:
+        if operation[0] == _DELETE:
             key = operation[1]
             range_end = operation[3] if len(operation) > 3 else b""
             deleted.add(key, range_end or key + b"\0")
     puts: set[bytes] = set()
     for operation in branch:
-        if operation[0] == Op.TXN:
+        if operation[0] == _TXN:
             _collect_nested(operation, puts, deleted)
     for operation in branch:
-        if operation[0] == Op.PUT:
+        if operation[0] == _PUT:
             _add_put(operation[1], puts, deleted)
     return puts, deleted
 

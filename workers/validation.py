@@ -188,6 +188,7 @@ def _flags(kind: type[IntFlag]) -> Check:
 _is_int64 = _between(INT64_MIN, INT64_MAX)
 _is_uint64 = _between(0, UINT64_MAX)
 
+_TXN: Final = int(Op.TXN)
 _ALL_RANGE_FLAGS: Final = int(sum(RangeFlag))
 _SHAPES: Final[dict[int, Shape]] = {
     Op.RANGE: Shape(
@@ -301,8 +302,10 @@ def _check_range(arguments: list[Any], limits: Limits) -> int:
 
 
 def _check_put(arguments: list[Any], limits: Limits) -> int:
-    if len(arguments) == 2:  # as nearly all of a transaction's
-        key, value = arguments
+    count = len(arguments)
+    if count == 2 or (count == 4 and _is_lease_alone(arguments)):  # as nearly all
+        key = arguments[0]
+        value = arguments[1]
         if type(key) is bytes and key and type(value) is bytes:
             return len(key) + len(value)
     size = _check_shape("PUT", _SHAPES[Op.PUT], arguments)
@@ -314,6 +317,12 @@ def _check_put(arguments: list[Any], limits: Limits) -> int:
     if flags & PutFlag.IGNORE_LEASE and arguments[2]:
         raise LeaseProvidedError
     return size
+
+
+def _is_lease_alone(arguments: list[Any]) -> bool:
+    """Whether of a put's options it has a lease and nothing else."""
+    lease, flags = arguments[2], arguments[3]
+    return type(lease) is int and INT64_MIN <= lease <= INT64_MAX and type(flags) is int and flags == 0
 
 
 def _check_delete(arguments: list[Any], limits: Limits) -> int:
@@ -336,7 +345,8 @@ def _check_txn_level(arguments: list[Any], limits: Limits, budget: int, depth: i
     """Checks one transaction without its duplicates; what it nests may use what it leaves of ``budget``."""
     if depth > MAX_TXN_DEPTH:
         raise TooManyOperationsError(f"{TooManyOperationsError.text}: nested deeper than {MAX_TXN_DEPTH}")
-    _check_shape("TXN", _SHAPES[Op.TXN], arguments)
+    if len(arguments) != 3 or not all(type(argument) is list for argument in arguments):
+        _check_shape("TXN", _SHAPES[Op.TXN], arguments)
     compares, success, failure = arguments
     longest = max(len(compares), len(success), len(failure))
     if longest > budget:
@@ -353,7 +363,10 @@ def _check_txn_level(arguments: list[Any], limits: Limits, budget: int, depth: i
 def _check_compare(compare: Any) -> int:
     _is_list("a compare", compare)
     if len(compare) == 4:  # of one key with a number, as nearly all
-        result, target, key, operand = compare
+        result = compare[0]
+        target = compare[1]
+        key = compare[2]
+        operand = compare[3]
         if (
             type(result) is int
             and 0 <= result <= _LAST_RESULT
@@ -382,7 +395,7 @@ def _check_txn_operation(operation: Any, limits: Limits, budget: int, depth: int
         raise KeyNotFoundError  # etcd's answer to a RequestOp in which nothing is set
     number = operation[0]
     if type(number) is int:
-        if number == Op.TXN:
+        if number == _TXN:
             return _check_txn_level(operation[1:], limits, budget, depth + 1)
         check = _TXN_CHECKS.get(number)
         if check is not None:

@@ -41,6 +41,30 @@ def test_no_value_is_refused_by_anything_but_a_request_error(
         assert type(is_serializable(request)) is bool
 
 
+ANYTHING = st.sampled_from([b"", b"k", b"k" * 101, 0, 1, 3, 5, -1, MAX, MAX + 1, -MAX - 2, True, None, "k", [], 1.0])
+
+
+@settings(max_examples=400, deadline=None)
+@given(ANYTHING, ANYTHING, ANYTHING, ANYTHING)
+def test_what_is_left_out_is_judged_as_what_is_empty(one: Any, two: Any, three: Any, four: Any) -> None:
+    for short, long in (
+        ([TXN, [], [[PUT, one, two]], []], [TXN, [], [[PUT, one, two, 0]], []]),
+        ([TXN, [], [[PUT, one, two, three, 0]], []], [TXN, [], [[PUT, one, two, three]], []]),
+        ([TXN, [], [[RANGE, one]], []], [TXN, [], [[RANGE, one, 0]], []]),
+        ([TXN, [], [[DELETE, one]], []], [TXN, [], [[DELETE, one, 0]], []]),
+        ([TXN, [[one, two, three, four]], [], []], [TXN, [[one, two, three, four, b""]], [], []]),
+    ):
+        assert verdict([1, *short]) == verdict([1, *long])
+
+
+def verdict(request: list[Any]) -> type[Exception] | None:
+    try:
+        check_request(request, LIMITS)
+    except errors.RequestError as error:
+        return type(error)
+    return None
+
+
 @settings(max_examples=100, deadline=None)
 @given(operations())
 def test_what_the_contract_knows_is_well_formed(operation: list[Any]) -> None:
