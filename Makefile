@@ -10,7 +10,7 @@ SOURCES := pyproject.toml setup.py $(shell find client $(SUBPACKAGES) -name '*.p
 COMPILE ?= $(shell command -v cc >/dev/null && echo yes || echo no)
 FORM := $(if $(filter no,$(COMPILE)),-as-source)
 
-.PHONY: help run test lint types protos bench bench-compare bench-cluster bench-etcd growth performance soak clean setup setup-test
+.PHONY: help run test lint types protos bench bench-compare bench-cluster bench-etcd bench-etcd-tls growth performance soak clean setup setup-test
 
 help:
 	@echo 'make run      a server in the foreground, data in ./data; flags by ARGS="--workers 2"'
@@ -20,6 +20,7 @@ help:
 	@echo 'make bench    the figures of docs/performance.md on this machine'
 	@echo 'make bench-compare, bench-cluster   one member against etcd, and three'
 	@echo 'make bench-etcd   the etcd front door against etcd, by etcd'"'"'s own tool'
+	@echo 'make bench-etcd-tls   the same over TLS'
 	@echo 'make growth   tables and pictures of how it grows, into docs/performance.md'
 	@echo 'make performance   bench, bench-compare and bench-cluster, into docs/performance.md'
 	@echo 'make soak     the long fault campaigns, and 20 minutes of everything at once'
@@ -112,6 +113,10 @@ bench-cluster: setup-test
 bench-etcd: setup-test
 	$(BIN)/python -m oarlock.loadgen.door_suite $(ARGS)
 	$(BIN)/python -m oarlock.loadgen.write_page build/etcd.json
+
+bench-etcd-tls: setup-test
+	$(BIN)/python -m oarlock.loadgen.door_suite --tls --output build/etcd_tls $(ARGS)
+	$(BIN)/python -m oarlock.loadgen.write_page build/etcd_tls.json
 
 growth: setup-test
 	$(BIN)/python -m oarlock.loadgen.growth_suite $(ARGS)

@@ -2,7 +2,7 @@
 
 Both have one member, its data in the same directory, and are pressed in turn by the same program with the same
 arguments: puts and both kinds of reads by 1, 100 and 1,000 clients, who share 1, 10 or 100 connections, transactions,
-and watches.
+and watches. With ``--tls`` the connections are those of a system in production.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from typing import Any, Final
 
 import click
 
+from oarlock.loadgen.certificate import make_certificate
 from oarlock.loadgen.compare_suite import Settings, comparison_options, in_a_directory, settings_of, tell
 from oarlock.loadgen.comparison import OURS, THEIRS, Comparison, Contender, Sample, Task, compare
 from oarlock.loadgen.etcd_benchmark import EtcdBenchmark, benchmark_version, build_benchmark
@@ -27,6 +28,8 @@ from oarlock.loadgen.own_server import cpu_s_of, free_ports, own_server, tree_of
 
 CLIENTS: Final = ((1, 1), (100, 1), (100, 10), (100, 100), (1000, 1), (1000, 10), (1000, 100))
 """Clients, each with one request in flight, and the connections that they share."""
+TLS_CLIENTS: Final = ((1, 1), (100, 10), (1000, 10))
+"""Those of them that are measured over TLS."""
 WATCHERS: Final = 900
 WATCH_CONNECTIONS: Final = 10
 FIRST_REQUESTS: Final = 1000
@@ -64,6 +67,11 @@ TASKS: Final = (
 )
 
 
+TLS_TASKS: Final = tuple(
+    task for task in TASKS if not task.watchers and (task.in_flight, task.connections) in TLS_CLIENTS
+)
+
+
 class DoorSide:
     """A server with etcd's front door under the load of etcd's tool.
 
@@ -76,6 +84,11 @@ class DoorSide:
         self._benchmark = benchmark
         self.cpu_s = cpu_s
         self._rates: dict[str, float] = {}
+
+    @property
+    def endpoint(self) -> str:
+        """Host:port that is pressed."""
+        return self._benchmark.endpoint
 
     async def press(self, task: Task, seconds: float) -> Sample:
         """See ``Contender``. The tool takes a number of requests, so the first load of a task finds out how many."""
@@ -92,7 +105,7 @@ class DoorSide:
 
 @asynccontextmanager
 async def door_sides(
-    directory: Path, arguments: Sequence[str], etcd: Path | None
+    directory: Path, arguments: Sequence[str], etcd: Path | None, *, over_tls: bool = False
 ) -> AsyncIterator[dict[str, Contender]]:
     """Both systems, running, with what reads ask for.
 
@@ -100,22 +113,28 @@ async def door_sides(
         directory: for their data; must exist.
         arguments: further arguments of ``oarlock serve``.
         etcd: the program; None leaves etcd out.
+        over_tls: whether clients speak TLS, with a certificate of the moment.
 
     Raises:
         RuntimeError: one of them did not start, or the tool cannot be built.
     """
+    certificate = make_certificate(directory) if over_tls else None
+    authority = certificate.certificate if certificate is not None else None
     program = build_benchmark(Path("build/etcd_benchmark"))
     contenders: dict[str, Contender] = {}
     async with AsyncExitStack() as stack:
         endpoint = f"127.0.0.1:{free_ports(1)[0]}"
         door = ["--listen-client-urls", f"http://{endpoint}"]
+        if certificate is not None:
+            door = ["--listen-client-urls", f"https://{endpoint}", *certificate.arguments]
         server = await stack.enter_async_context(own_server(directory, [*door, *arguments]))
-        benchmark = EtcdBenchmark(program, endpoint)
+        benchmark = EtcdBenchmark(program, endpoint, authority)
         await benchmark.fill()
         contenders[OURS] = DoorSide(benchmark, lambda: cpu_s_of(tree_of(server.process.pid)))
         if etcd is not None:
-            theirs = await stack.enter_async_context(own_etcd(directory, 1, etcd))
-            benchmark = EtcdBenchmark(program, theirs.endpoints[0])
+            theirs = await stack.enter_async_context(own_etcd(directory, 1, etcd, certificate))
+            member = theirs.members[0]
+            benchmark = EtcdBenchmark(program, member.tls_endpoint or member.endpoint, authority)
             await benchmark.fill()
             contenders[THEIRS] = DoorSide(benchmark, theirs.cpu_s)
         yield contenders
@@ -145,23 +164,24 @@ async def idle_clients(directory: Path, arguments: Sequence[str], etcd: Path | N
     return rows
 
 
-def chosen(words: Sequence[str]) -> list[Task]:
-    """The tasks whose name has each of ``words``.
+def chosen(words: Sequence[str], tasks: Sequence[Task] = TASKS) -> list[Task]:
+    """Those of ``tasks`` whose name has each of ``words``.
 
     Raises:
         RuntimeError: there is none.
     """
-    tasks = [task for task in TASKS if all(word in task.name for word in words)]
-    if not tasks:
+    found = [task for task in tasks if all(word in task.name for word in words)]
+    if not found:
         raise RuntimeError(f"no load has {' and '.join(words)} in its name")
-    return tasks
+    return found
 
 
 @click.command()
 @click.argument("words", nargs=-1)
 @click.option("--idle", default=10_000, show_default=True, type=click.IntRange(0), help="Idle clients; 0: none.")
+@click.option("--tls", is_flag=True, help="Some of the loads, over TLS.")
 @comparison_options(rounds=3, seconds=2.0, serve="", output="build/etcd", connections=None)
-def main(words: tuple[str, ...], idle: int, directory: Path | None, output: str, **options: Any) -> None:
+def main(words: tuple[str, ...], idle: int, tls: bool, directory: Path | None, output: str, **options: Any) -> None:
     """Compare the etcd front door with etcd, by its own tool: all loads and idle clients, or the loads with all WORDS
     in their names, or "idle" clients alone."""
 
@@ -169,13 +189,14 @@ def main(words: tuple[str, ...], idle: int, directory: Path | None, output: str,
         settings: Settings = settings_of(options)
         machine = settings.machine(place) | {"benchmark": f"etcd's own, {benchmark_version()}"}
         rows: list[Row] = []
-        if idle and words in ((), ("idle",)):
+        if idle and not tls and words in ((), ("idle",)):
             rows = await idle_clients(place, settings.serve, settings.etcd, idle)
         compared: list[Comparison] = []
         if words != ("idle",):
-            async with door_sides(place, settings.serve, settings.etcd) as contenders:
-                compared = await compare(contenders, chosen(words), settings.rounds, settings.seconds, tell)
-        return document("etcd", machine, rows, compared)
+            tasks = chosen(words, TLS_TASKS if tls else TASKS)
+            async with door_sides(place, settings.serve, settings.etcd, over_tls=tls) as contenders:
+                compared = await compare(contenders, tasks, settings.rounds, settings.seconds, tell)
+        return document("etcd-tls" if tls else "etcd", machine, rows, compared)
 
     click.echo(save(in_a_directory(work, directory), Path(output)))
 

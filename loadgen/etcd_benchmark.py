@@ -55,11 +55,15 @@ class EtcdBenchmark:
     Args:
         program: see ``build_benchmark``.
         endpoint: host:port of a client port.
+        authority: who signed its certificate; None where it speaks without TLS.
     """
 
-    def __init__(self, program: Path, endpoint: str) -> None:
+    def __init__(self, program: Path, endpoint: str, authority: Path | None = None) -> None:
+        self.endpoint = endpoint
         self._program = program
-        self._endpoint = endpoint
+        self._server = ["--endpoints", endpoint]
+        if authority is not None:
+            self._server += ["--cacert", str(authority)]
 
     async def fill(self) -> None:
         """Puts the key that reads ask for. Raises RuntimeError where that fails."""
@@ -95,7 +99,7 @@ class EtcdBenchmark:
 
     async def _run(self, arguments: list[str], timeout_s: float) -> str:
         process = await asyncio.create_subprocess_exec(
-            *(str(self._program), "--endpoints", self._endpoint, *arguments),
+            *(str(self._program), *self._server, *arguments),
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
         )

@@ -14,6 +14,7 @@ from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 from typing import Any, Final
 
+from oarlock.loadgen.certificate import Certificate
 from oarlock.loadgen.own_server import LOOK_S, START_S, cpu_s_of, free_ports, last_words, stop, tree_of
 
 QUOTA_BYTES: Final = 8 << 30
@@ -51,11 +52,12 @@ def etcd_version(program: Path) -> str:
 
 @dataclass(frozen=True, slots=True)
 class EtcdMember:
-    """A running member. ``endpoint`` is its client port."""
+    """A running member. ``endpoint`` is its client port, ``tls_endpoint`` one for TLS, where it has a certificate."""
 
     process: subprocess.Popen[bytes]
     endpoint: str
     said: Path
+    tls_endpoint: str = ""
 
     def status(self) -> dict[str, Any]:
         """Its Maintenance.Status. Blocks for up to ``_HTTP_TIMEOUT_S``.
@@ -99,13 +101,21 @@ class OwnEtcd:
 
 
 @asynccontextmanager
-async def own_etcd(directory: Path, members: int, program: Path) -> AsyncIterator[OwnEtcd]:
+async def own_etcd(
+    directory: Path, members: int, program: Path, certificate: Certificate | None = None
+) -> AsyncIterator[OwnEtcd]:
     """Starts etcd with its default settings, but for the quota, below ``directory``, and ends it afterwards.
+
+    Args:
+        directory: must exist.
+        members: how many.
+        program: see ``find_etcd``.
+        certificate: of their ports for TLS; None for none.
 
     Raises:
         RuntimeError: a member ended, or found no leader within ``START_S``; with the end of what it said.
     """
-    etcd = OwnEtcd(tuple(_launch(directory, members, program)))
+    etcd = OwnEtcd(tuple(_launch(directory, members, program, certificate)))
     try:
         for member in etcd.members:
             await _answering(member)
@@ -114,21 +124,25 @@ async def own_etcd(directory: Path, members: int, program: Path) -> AsyncIterato
         await asyncio.gather(*(stop(member.process) for member in etcd.members))
 
 
-def _launch(directory: Path, count: int, program: Path) -> list[EtcdMember]:
-    ports = free_ports(2 * count)
-    clients, peers = ports[:count], [f"http://127.0.0.1:{port}" for port in ports[count:]]
+def _launch(directory: Path, count: int, program: Path, certificate: Certificate | None) -> list[EtcdMember]:
+    ports = free_ports(3 * count)
+    clients, peers = ports[:count], [f"http://127.0.0.1:{port}" for port in ports[count : 2 * count]]
     initial = ",".join(f"e{number}={url}" for number, url in enumerate(peers))
     members = []
     for number, (port, peer) in enumerate(zip(clients, peers, strict=True)):
         said = directory / f"e{number}.log"
-        url = f"http://127.0.0.1:{port}"
+        url, tls_endpoint = f"http://127.0.0.1:{port}", ""
+        if certificate is not None:
+            tls_endpoint = f"127.0.0.1:{ports[2 * count + number]}"
+            url += f",https://{tls_endpoint}"
         command = [str(program), "--name", f"e{number}", "--data-dir", str(directory / f"e{number}")]
         command += ["--listen-client-urls", url, "--advertise-client-urls", url]
         command += ["--listen-peer-urls", peer, "--initial-advertise-peer-urls", peer, "--initial-cluster", initial]
         command += ["--quota-backend-bytes", str(QUOTA_BYTES), "--log-level", "warn"]
+        command += certificate.arguments if certificate is not None else ()
         with said.open("wb") as log:
             process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
-        members.append(EtcdMember(process, f"127.0.0.1:{port}", said))
+        members.append(EtcdMember(process, f"127.0.0.1:{port}", said, tls_endpoint))
     return members
 
 

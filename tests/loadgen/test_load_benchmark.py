@@ -25,12 +25,14 @@ Latency distribution:
 PUTS = Task("puts", 100, connections=10)
 
 
-def stand_in(directory: Path, report: str, *, status: int = 0) -> tuple[EtcdBenchmark, Path]:
+def stand_in(
+    directory: Path, report: str, *, status: int = 0, authority: Path | None = None
+) -> tuple[EtcdBenchmark, Path]:
     """A program that notes its arguments, a line a run, and prints ``report``."""
     program, asked = directory / "benchmark", directory / "asked"
     program.write_text(f"#!/bin/sh\necho \"$*\" >> {asked}\ncat <<'END'\n{report}\nEND\nexit {status}\n")
     program.chmod(0o755)
-    return EtcdBenchmark(program, "127.0.0.1:1"), asked
+    return EtcdBenchmark(program, "127.0.0.1:1", authority), asked
 
 
 def press(benchmark: EtcdBenchmark, task: Task) -> Sample:
@@ -52,6 +54,12 @@ def test_a_task_is_put_in_the_words_of_the_program(tmp_path: Path, task: Task, w
     press(benchmark, task)
     assert asked.read_text().startswith("--endpoints 127.0.0.1:1 ")
     assert [word for word in words if word not in asked.read_text()] == []
+
+
+def test_over_tls_the_authority_is_told(tmp_path: Path) -> None:
+    benchmark, asked = stand_in(tmp_path, REPORT.format(rate=10), authority=tmp_path / "ca.pem")
+    press(benchmark, PUTS)
+    assert asked.read_text().startswith(f"--endpoints 127.0.0.1:1 --cacert {tmp_path / 'ca.pem'} put ")
 
 
 def test_rate_and_latencies_come_from_the_report(tmp_path: Path) -> None:
