@@ -23,7 +23,7 @@ from hpack.exceptions import HPACKError
 from oarlock.gateway.http2.faults import ConnectionFault
 from oarlock.gateway.http2.frames import ErrorCode
 from oarlock.gateway.http2.header_table import HeaderTable, decode_huffman
-from oarlock.gateway.http2.headers import FIELD_OVERHEAD_BYTES, Field, Fields, Headers
+from oarlock.gateway.http2.headers import Field, Fields, Headers, field_bytes
 
 _CACHED_BLOCKS: Final = 64
 """A client calls a dozen methods; with a token or two that makes a few dozen blocks."""
@@ -93,7 +93,7 @@ class HeaderDecoder:
         shared = self._shared.get(key)
         if shared is None:
             shared = Headers(key)
-            if sum([len(name) + len(value) + FIELD_OVERHEAD_BYTES for name, value in key]) <= _SHARED_LIST_BYTES:
+            if sum(map(field_bytes, key)) <= _SHARED_LIST_BYTES:
                 if len(self._shared) >= _SHARED_LISTS:
                     self._shared.clear()
                 self._shared[key] = shared
@@ -121,7 +121,7 @@ class HeaderDecoder:
                 continue
             else:
                 field, position = self._literal(block, position, 4)
-            size += len(field[0]) + len(field[1]) + FIELD_OVERHEAD_BYTES
+            size += field_bytes(field)
             if size <= self._max_list_bytes:
                 fields.append(field)
         return (fields if size <= self._max_list_bytes else None), changed

@@ -14,14 +14,13 @@ from __future__ import annotations
 from typing import Final
 
 from hpack.hpack import encode_integer
-from hpack.table import HeaderTable
 
 from oarlock.gateway.http2.faults import MisuseError
-from oarlock.gateway.http2.headers import FIELD_OVERHEAD_BYTES, Field, Fields
+from oarlock.gateway.http2.header_table import FIRST_DYNAMIC, MAX_TABLE_BYTES, STATIC_FIELDS
+from oarlock.gateway.http2.headers import Field, Fields, field_bytes
 
-_STATIC: Final[dict[Field, int]] = {field: index for index, field in enumerate(HeaderTable.STATIC_TABLE, 1)}
+_STATIC: Final[dict[Field, int]] = {field: index for index, field in enumerate(STATIC_FIELDS, 1)}
 _STATIC_NAMES: Final[dict[bytes, int]] = {field[0]: index for field, index in reversed(list(_STATIC.items()))}
-_FIRST_DYNAMIC: Final = HeaderTable.STATIC_TABLE_LENGTH + 1
 _KEPT_BLOCKS: Final = 16
 """More than there are combinations of the fields that any server would name."""
 
@@ -41,8 +40,8 @@ class HeaderEncoder:
     __slots__ = ("_added", "_blocks", "_prefix", "_remembered")
 
     def __init__(self, remembered: Fields = ()) -> None:
-        if sum(len(name) + len(value) + FIELD_OVERHEAD_BYTES for name, value in remembered) > HeaderTable.DEFAULT_SIZE:
-            raise MisuseError(f"the remembered fields do not fit into {HeaderTable.DEFAULT_SIZE} bytes")
+        if sum(map(field_bytes, remembered)) > MAX_TABLE_BYTES:
+            raise MisuseError(f"the remembered fields do not fit into {MAX_TABLE_BYTES} bytes")
         self._remembered = frozenset(remembered)
         self._added: list[Field] = []
         self._blocks: dict[Fields, bytes] = {}
@@ -50,7 +49,7 @@ class HeaderEncoder:
 
     def limit_table(self, size: int) -> None:
         """Takes the peer's SETTINGS_HEADER_TABLE_SIZE. Below HTTP/2's default, the table is given up for good."""
-        if size < HeaderTable.DEFAULT_SIZE and self._remembered:
+        if size < MAX_TABLE_BYTES and self._remembered:
             self._remembered = frozenset()
             self._added.clear()
             self._blocks.clear()
@@ -76,7 +75,7 @@ class HeaderEncoder:
             return bytes(_integer(index, 7, 0x80))
         if field in self._added:
             newest_first = len(self._added) - 1 - self._added.index(field)
-            return bytes(_integer(_FIRST_DYNAMIC + newest_first, 7, 0x80))
+            return bytes(_integer(FIRST_DYNAMIC + newest_first, 7, 0x80))
         if field in self._remembered:
             self._added.append(field)
             return _literal(field, 6, 0x40)

@@ -12,13 +12,13 @@ from hpack.exceptions import HPACKError
 from hpack.huffman_table import HUFFMAN_COMPLETE, HUFFMAN_EMIT_SYMBOL, HUFFMAN_FAIL, HUFFMAN_TABLE
 from hpack.table import HeaderTable as Constants
 
-from oarlock.gateway.http2.headers import FIELD_OVERHEAD_BYTES, Field
+from oarlock.gateway.http2.headers import Field, field_bytes
 
 MAX_TABLE_BYTES: Final = 4096
 """The protocol's own size (section 6.5.2 of RFC 9113); we never announce another."""
 
-_STATIC: Final[tuple[Field, ...]] = tuple(Constants.STATIC_TABLE)
-_FIRST_DYNAMIC: Final = len(_STATIC) + 1
+STATIC_FIELDS: Final[tuple[Field, ...]] = tuple(Constants.STATIC_TABLE)
+FIRST_DYNAMIC: Final = len(STATIC_FIELDS) + 1
 _TRANSITIONS: Final[list[tuple[int, int, int]]] = list(HUFFMAN_TABLE)
 """The next state, flags and a byte, by 16 times the state and four bits."""
 _COMPLETE: Final = int(HUFFMAN_COMPLETE)
@@ -30,8 +30,7 @@ class HeaderTable:
     """The fields that a block can name by an index: the static ones, and behind them those that were added, the newest
     first (section 2.3.3).
 
-    Invariant: what was added has, with `FIELD_OVERHEAD_BYTES` for each, at most the limit's bytes; the oldest make room
-    for the newest.
+    Invariant: what was added has, by `field_bytes`, at most the limit's bytes; the oldest make room for the newest.
     """
 
     __slots__ = ("_added", "_limit_bytes", "_size_bytes")
@@ -47,9 +46,9 @@ class HeaderTable:
         Raises:
             HPACKError: there is none.
         """
-        if 0 < index < _FIRST_DYNAMIC:
-            return _STATIC[index - 1]
-        age = index - _FIRST_DYNAMIC
+        if 0 < index < FIRST_DYNAMIC:
+            return STATIC_FIELDS[index - 1]
+        age = index - FIRST_DYNAMIC
         if not 0 <= age < len(self._added):
             raise HPACKError(f"index {index} is not in the table")
         return self._added[len(self._added) - 1 - age]
@@ -57,7 +56,7 @@ class HeaderTable:
     def add(self, field: Field) -> None:
         """Adds ``field``, where it is not longer than the whole table may be; the table is empty then (section 4.4)."""
         self._added.append(field)
-        self._size_bytes += _size_bytes(field)
+        self._size_bytes += field_bytes(field)
         self._make_room()
 
     def limit(self, size_bytes: int) -> None:
@@ -74,14 +73,10 @@ class HeaderTable:
     def _make_room(self) -> None:
         oldest = 0
         while self._size_bytes > self._limit_bytes:
-            self._size_bytes -= _size_bytes(self._added[oldest])
+            self._size_bytes -= field_bytes(self._added[oldest])
             oldest += 1
         if oldest:
             del self._added[:oldest]
-
-
-def _size_bytes(field: Field) -> int:
-    return len(field[0]) + len(field[1]) + FIELD_OVERHEAD_BYTES
 
 
 def decode_huffman(coded: bytes) -> bytes:

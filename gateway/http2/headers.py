@@ -23,6 +23,15 @@ _BLANKS: Final = b" \t"
 _DECIMAL: Final = re.compile(rb"[0-9]{1,18}")
 
 
+def field_bytes(field: Field) -> int:
+    """What ``field`` counts for, in a header list and in a table.
+
+    >>> field_bytes((b"te", b"trailers"))
+    42
+    """
+    return len(field[0]) + len(field[1]) + FIELD_OVERHEAD_BYTES
+
+
 class Headers:
     """A decoded header list. Blocks that decode alike share one object, so nobody changes it once it is judged.
 
