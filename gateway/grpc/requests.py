@@ -104,8 +104,13 @@ def judge(headers: Headers, methods: Methods) -> Request | Refusal:
 
 
 def deadline_of(headers: Headers, now_s: float) -> float | None:
-    """When the client of a call with ``headers`` that came at ``now_s`` stops waiting; None never."""
-    return None if headers.own is None else now_s + parse_timeout(headers.own)
+    """When the client of a call stops waiting; None never.
+
+    Args:
+        headers: of the call, of which `judge` made a Request: its time-out is none or well formed.
+        now_s: when it came.
+    """
+    return None if headers.own is None else now_s + _seconds(headers.own)
 
 
 def _judge(headers: Headers, methods: Methods) -> Request | Refusal:
@@ -162,7 +167,11 @@ def parse_timeout(value: bytes) -> float:
     """
     if not _is_timeout(value):
         raise ValueError(f'malformed grpc-timeout: "{_text(value)}" is not up to 8 digits and one of H, M, S, m, u, n')
-    return int(value[:-1]) * _UNIT_S[value[-1:]]
+    return _seconds(value)
+
+
+def _seconds(timeout: bytes) -> float:
+    return int(timeout[:-1]) * _UNIT_S[timeout[-1:]]
 
 
 def _is_timeout(value: bytes) -> bool:
