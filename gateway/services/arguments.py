@@ -47,16 +47,21 @@ def is_filtered(request: RangeRequest) -> bool:
     )
 
 
-def put_flags(request: PutRequest) -> int:
-    """The native flags of a put."""
+def put_arguments(request: PutRequest) -> list[Any]:
+    """The native arguments of a put: key and value, and its options where it has any."""
+    lease, flags = request.lease, _put_flags(request)
+    return [request.key, request.value, lease, flags] if lease or flags else [request.key, request.value]
+
+
+def delete_arguments(request: DeleteRangeRequest) -> list[Any]:
+    """The native arguments of a deletion, flags included."""
+    return [request.key, int(DeleteFlag.PREV_KV) if request.prev_kv else 0, request.range_end]
+
+
+def _put_flags(request: PutRequest) -> int:
     flags = PutFlag.PREV_KV if request.prev_kv else 0
     if request.ignore_value:
         flags |= PutFlag.IGNORE_VALUE
     if request.ignore_lease:
         flags |= PutFlag.IGNORE_LEASE
     return int(flags)
-
-
-def delete_flags(request: DeleteRangeRequest) -> int:
-    """The native flags of a deletion."""
-    return int(DeleteFlag.PREV_KV) if request.prev_kv else 0

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Final
+from typing import Any, Final
 
 from oarlock.gateway.proto.kv_pb2 import KeyValue as KeyValueMessage
 from oarlock.gateway.varints import TWO_CONTINUED, varint
@@ -50,6 +50,17 @@ def encoded_one(kv: KeyValue, *, tag: bytes) -> bytes:
         )
     )
     return tag + varint(len(body)) + body
+
+
+def put_fields(previous: KeyValue | None) -> bytes:
+    """A PutResponse without its header, serialized."""
+    return b"" if previous is None else encoded_one(previous, tag=b"\x12")
+
+
+def delete_fields(result: Any) -> bytes:
+    """A DeleteRangeResponse of ``[deleted, previous kvs]`` without its header, serialized."""
+    deleted, previous = result
+    return (b"\x10" + varint(deleted) if deleted else b"") + encoded(previous, field=3)
 
 
 def encoded(kvs: Iterable[KeyValue], *, field: int) -> bytes:

@@ -9,14 +9,12 @@ from oarlock.gateway.grpc.requests import Method
 from oarlock.gateway.proto.rpc_pb2 import (
     CompactionRequest,
     DeleteRangeRequest,
-    DeleteRangeResponse,
     PutRequest,
-    PutResponse,
     TxnRequest,
 )
 from oarlock.gateway.service import Backend, Exchange, ask
-from oarlock.gateway.services.arguments import delete_flags, put_flags
-from oarlock.gateway.services.key_values import encoded, to_message
+from oarlock.gateway.services.arguments import delete_arguments, put_arguments
+from oarlock.gateway.services.key_values import delete_fields, put_fields
 from oarlock.gateway.services.ranges import Ranges
 from oarlock.gateway.services.transactions import txn_arguments, txn_fields
 from oarlock.wire.operations import Op
@@ -76,28 +74,18 @@ class KeyValueService:
             ask(self._backend, exchange, [_PUT, *plain], self._put_response)
             return
         request = PutRequest.FromString(message)
-        lease, flags = request.lease, put_flags(request)
-        asked: list[Any] = [_PUT, request.key, request.value]
-        if lease or flags:
-            asked += (lease, flags)
-        ask(self._backend, exchange, asked, self._put_response)
+        ask(self._backend, exchange, [_PUT, *put_arguments(request)], self._put_response)
 
     def _put_response(self, item: Any) -> bytes:
-        header = self._backend.header_field(item[1])
-        if item[2] is None:
-            return header
-        return header + PutResponse(prev_kv=to_message(item[2])).SerializeToString()
+        return self._backend.header_field(item[1]) + put_fields(item[2])
 
     def delete_range(self, exchange: Exchange, message: bytes) -> None:
         """KV.DeleteRange."""
         request = DeleteRangeRequest.FromString(message)
-        asked = [_DELETE, request.key, delete_flags(request), request.range_end]
-        ask(self._backend, exchange, asked, self._delete_response)
+        ask(self._backend, exchange, [_DELETE, *delete_arguments(request)], self._delete_response)
 
     def _delete_response(self, item: Any) -> bytes:
-        deleted, previous = item[2]
-        response = DeleteRangeResponse(deleted=deleted).SerializeToString()
-        return self._backend.header_field(item[1]) + response + encoded(previous, field=3)
+        return self._backend.header_field(item[1]) + delete_fields(item[2])
 
     def txn(self, exchange: Exchange, message: bytes) -> None:
         """KV.Txn."""

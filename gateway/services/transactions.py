@@ -6,8 +6,8 @@ from __future__ import annotations
 from typing import Any, Final
 
 from oarlock.gateway.proto.rpc_pb2 import Compare, RequestOp, TxnRequest
-from oarlock.gateway.services.arguments import delete_flags, put_flags, range_arguments
-from oarlock.gateway.services.key_values import encoded, encoded_one
+from oarlock.gateway.services.arguments import delete_arguments, put_arguments, range_arguments
+from oarlock.gateway.services.key_values import delete_fields, encoded, put_fields
 from oarlock.gateway.services.ranges import range_ending
 from oarlock.gateway.varints import varint
 from oarlock.wire.operations import CompareTarget, Op
@@ -44,14 +44,11 @@ def _compare(compare: Compare) -> list[Any]:
 def _operation(operation: RequestOp) -> list[Any]:
     kind = operation.WhichOneof("request")
     if kind == "request_put":
-        put = operation.request_put
-        lease, flags = put.lease, put_flags(put)
-        return [_PUT, put.key, put.value, lease, flags] if lease or flags else [_PUT, put.key, put.value]
+        return [_PUT, *put_arguments(operation.request_put)]
     if kind == "request_range":
         return [_RANGE, *_without_defaults(range_arguments(operation.request_range))]
     if kind == "request_delete_range":
-        delete = operation.request_delete_range
-        return [_DELETE, *_without_defaults([delete.key, delete_flags(delete), delete.range_end])]
+        return [_DELETE, *_without_defaults(delete_arguments(operation.request_delete_range))]
     if kind == "request_txn":
         return [_TXN, *txn_arguments(operation.request_txn)]
     return []  # refused by the worker with etcd's words, in its turn
@@ -85,10 +82,9 @@ def _fields(operation: int, revision: int, outcome: Any) -> bytes:
         kvs, more, count = outcome
         return _header(revision) + encoded(kvs, field=2) + range_ending(bool(more), count)
     if operation == _PUT:
-        return _header(revision) + encoded_one(outcome, tag=b"\x12")
+        return _header(revision) + put_fields(outcome)
     if operation == _DELETE:
-        deleted, previous = outcome
-        return _header(revision) + (b"\x10" + varint(deleted) if deleted else b"") + encoded(previous, field=3)
+        return _header(revision) + delete_fields(outcome)
     return _header(0) + txn_fields(outcome)  # of a nested transaction it is there, and empty (etcd likewise)
 
 
