@@ -74,15 +74,14 @@ def transaction_steps(view: ReadView, arguments: list[Any], *, with_reads: bool 
     """
     path = yield from _choose(view, arguments)
     _check(view, path, [])
+    writes = view if isinstance(view, WriteView) else None
     if len(path.steps) > 1:
-        if isinstance(view, WriteView):
+        if writes is not None:
             OPERATIONS.written_txns += 1
         else:
             OPERATIONS.read_txns += 1
-    if not isinstance(view, WriteView):
-        result = yield from _run(view, None, path, 0, with_reads)
-    else:
-        result = yield from _run(view, view, path, len(view.changes), with_reads)
+    changes_before = 0 if writes is None else len(writes.changes)
+    result = yield from _run(view, writes, path, changes_before, with_reads)
     return result
 
 

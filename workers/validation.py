@@ -289,8 +289,8 @@ def _check_shape(what: str, shape: Shape, arguments: list[Any]) -> int:
 
 
 def _check_range(arguments: list[Any], limits: Limits) -> int:
-    if len(arguments) == 1 and type(arguments[0]) is bytes and arguments[0]:
-        return len(arguments[0])  # as nearly all of a transaction's
+    if _is_key_alone(arguments):  # as nearly all of a transaction's
+        return len(arguments[0])
     size = _check_shape("RANGE", _SHAPES[Op.RANGE], arguments)
     if not arguments[0]:
         raise EmptyKeyError
@@ -299,6 +299,10 @@ def _check_range(arguments: list[Any], limits: Limits) -> int:
     if len(arguments) > 6 and not 0 <= arguments[6] <= max(SortTarget):
         raise InvalidSortError
     return size
+
+
+def _is_key_alone(arguments: list[Any]) -> bool:
+    return len(arguments) == 1 and type(arguments[0]) is bytes and len(arguments[0]) > 0
 
 
 def _check_put(arguments: list[Any], limits: Limits) -> int:
@@ -326,7 +330,7 @@ def _is_lease_alone(arguments: list[Any]) -> bool:
 
 
 def _check_delete(arguments: list[Any], limits: Limits) -> int:
-    if len(arguments) == 1 and type(arguments[0]) is bytes and arguments[0]:
+    if _is_key_alone(arguments):
         return len(arguments[0])
     size = _check_shape("DELETE", _SHAPES[Op.DELETE], arguments)
     if not arguments[0]:
