@@ -23,6 +23,7 @@ from oarlock.gateway.grpc.messages import framed
 from oarlock.gateway.grpc.status import OK, Status
 from oarlock.gateway.service import Exchange, SharedMessages, Timer
 from oarlock.wire.errors import Code
+from oarlock.workers.long_answers import LONG_BYTES, PART_BYTES
 
 if TYPE_CHECKING:
     from oarlock.workers.etcd_door import EtcdDoor
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 CROWDED_PART: Final = 4
 """A connection is crowded, so that nothing long is added, when this part of what may wait for its client does: the rest
 is for answers that must be sent, since above the limit calls are broken off."""
+ALL: Final = 1 << 62
 SLOW_READER: Final = Status(Code.RESOURCE_EXHAUSTED, "oarlock: the client reads too slowly")
 
 
@@ -221,20 +223,41 @@ class GrpcPeer(asyncio.Protocol):
     # What the door tells
 
     def flush(self) -> None:
-        """Writes what there is to write, as far as the transport takes it."""
+        """Writes what there is to write, as far as the transport takes it. Where that is long it lines up for it."""
         self.is_dirty = False
         transport, connection = self._transport, self.connection
         if transport is None or transport.is_closing():
             return
-        while not self._is_paused:
-            output = connection.take_output()
-            if not output:
-                break
-            transport.write(output)
-            for call in connection.take_drained():
-                self._drained(call)
+        if connection.queued_bytes_of_all > LONG_BYTES:
+            if not self._is_paused:
+                if output := connection.take_written():
+                    self._put(transport, output)
+                if connection.has_ready:
+                    self.door.long_answers.line_up(self)
+        else:
+            self._write(transport, ALL)
         if connection.is_over:
             transport.close()
+
+    def send_part(self) -> None:
+        """The next part of what is long; see ``LongSender``."""
+        if self._transport is not None and not self._transport.is_closing():
+            self._write(self._transport, PART_BYTES)
+            self.flush()
+
+    def _write(self, transport: asyncio.Transport, most_bytes: int) -> None:
+        """Writes as far as the transport takes it, and not much more than ``most_bytes``."""
+        while not self._is_paused and most_bytes > 0:
+            output = self.connection.take_output()
+            if not output:
+                break
+            most_bytes -= len(output)
+            self._put(transport, output)
+
+    def _put(self, transport: asyncio.Transport, output: bytes) -> None:
+        transport.write(output)
+        for call in self.connection.take_drained():
+            self._drained(call)
 
     def shut_down(self) -> None:
         """No new calls: those that are open are answered, and then the connection ends."""

@@ -27,9 +27,10 @@ from oarlock.workers.doors import Doors
 from oarlock.workers.etcd_backend import EtcdBackend
 from oarlock.workers.etcd_door import EtcdDoor
 from oarlock.workers.leader_absence import LeaderAbsence
+from oarlock.workers.long_answers import LongAnswers
+from oarlock.workers.long_turns import LongTurns
 from oarlock.workers.native_door import MAX_MESSAGES_A_TURN, NativeDoor
 from oarlock.workers.own_commit import OwnCommit
-from oarlock.workers.read_turns import ReadTurns
 from oarlock.workers.reads import Reads
 from oarlock.workers.replica_keeper import ReplicaKeeper
 from oarlock.workers.requests import Requests
@@ -59,7 +60,8 @@ class Worker:
         new_id: draws a random positive 63-bit id.
         make_requests: makes what sorts requests.
         make_doors: makes the native door, the watch port, and etcd's door if there is one, of what etcd's services ask
-            and of what is to be called when the latter has something to write; called once the replica has caught up.
+            of what is to be called when the latter has something to write, and of the line for its long answers;
+            called once the replica has caught up.
         request_timeout_s: how long requests of etcd's clients may take.
         on_ready: called once clients are served.
         compaction: says when history is compacted without anybody asking; None where it is not, or where another
@@ -76,7 +78,9 @@ class Worker:
         hub: WatchHub,
         new_id: Callable[[], int],
         make_requests: Callable[..., Requests],
-        make_doors: Callable[[EtcdBackend, Callable[[], None]], tuple[NativeDoor, WatchPort, EtcdDoor | None]],
+        make_doors: Callable[
+            [EtcdBackend, Callable[[], None], LongAnswers], tuple[NativeDoor, WatchPort, EtcdDoor | None]
+        ],
         request_timeout_s: float,
         on_ready: Callable[[], None],
         compaction: AutoCompaction | None = None,
@@ -87,10 +91,13 @@ class Worker:
         self._hub = hub
         self._on_ready = on_ready
         self._etcd = etcd = EtcdBackend(keeper, hub, loop, request_timeout_s, self._schedule_flush)
-        self._doors = Doors(loop, keeper, lambda: make_doors(etcd, self._schedule_flush), self._schedule_flush)
         self._absence = LeaderAbsence(time.monotonic())
-        self._reads = reads = Reads(lambda: keeper.replica, lambda: self._read_turns.wake())
-        self._read_turns = ReadTurns(loop, reads, self._schedule_flush)
+        self._reads = reads = Reads(lambda: keeper.replica, lambda: self._long_turns.wake())
+        long_answers = LongAnswers(lambda: self._long_turns.wake())
+        self._long_turns = LongTurns(loop, (reads, long_answers), self._schedule_flush)
+        self._doors = Doors(
+            loop, keeper, lambda: make_doors(etcd, self._schedule_flush, long_answers), self._schedule_flush
+        )
         self._under_way = under_way = UnderWay(link, keeper, commit_word, self._reads, new_id)
         self._requests = make_requests(
             under_way.batches, under_way.rounds, under_way.questions, self._reads, under_way.proposals, keeper
@@ -121,7 +128,7 @@ class Worker:
     @property
     def is_idle(self) -> bool:
         """Whether nothing is under way for a client."""
-        return self._under_way.is_idle and not self._reads.is_busy
+        return self._under_way.is_idle and not self._long_turns.is_busy
 
     def close(self, *, clean: bool) -> None:
         """Ends: closes sockets and the replica.
@@ -227,7 +234,7 @@ class Worker:
         self._counts.requests += count
         if count:
             self._counts.is_busy = True
-            self._read_turns.asked(count)
+            self._long_turns.asked(count)
 
     # The end of a turn
 
@@ -243,7 +250,7 @@ class Worker:
         self._spinning.wake(now_s)
         if (message := self._etcd.take()) is not None:
             self._counts.is_busy = True
-            self._read_turns.asked(len(message.requests))
+            self._long_turns.asked(len(message.requests))
             self._requests.take(message, now_s)
         proposed = self._under_way.flush(now_s)
         self._catching_up.fetch_missing(now_s)

@@ -107,6 +107,11 @@ class GrpcConnection:
         return self._connection.is_due
 
     @property
+    def has_ready(self) -> bool:
+        """Whether messages wait that the peer would take."""
+        return self._connection.has_ready
+
+    @property
     def has_output(self) -> bool:
         """Whether there is something to write, though it may be nothing but what can wait for an answer: a client that
         measures its bandwidth sends a ping with every lone request, and would have two writes for it."""
@@ -164,6 +169,10 @@ class GrpcConnection:
     def take_output(self) -> bytes:
         """The bytes to write now, perhaps none. Call it again when the transport has taken them."""
         return self._connection.take_output()
+
+    def take_written(self) -> bytes:
+        """As `take_output`, but that messages which wait go on waiting: for a long answer's next part."""
+        return self._connection.take_written()
 
     def take_drained(self) -> list[Call]:
         """The calls whose waiting messages have all been sent since the last call: they can take more."""

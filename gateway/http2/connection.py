@@ -92,9 +92,14 @@ class Connection:
         return self._sender.is_due or self._is_over
 
     @property
+    def has_ready(self) -> bool:
+        """Whether data waits in a stream that the peer would take."""
+        return self._sender.has_ready
+
+    @property
     def has_output(self) -> bool:
         """Whether `take_output` has something to give, though it may be nothing but what can wait for an answer."""
-        return self._sender.unsent_bytes > 0
+        return self._sender.has_output
 
     @property
     def open_streams(self) -> int:
@@ -117,7 +122,6 @@ class Connection:
             receiver.take(self._reader, now_s)
         except ConnectionFault as fault:
             self._fail(fault.code, fault.reason)
-        self._sender.pump()
         if self._handshake_until_s is not None and receiver.settings_acknowledged:
             self._handshake_until_s = None
         if self._is_draining or receiver.peer_going_away:
@@ -137,6 +141,10 @@ class Connection:
         if self._is_draining or self._receiver.peer_going_away:
             self._end_if_drained()
         return output
+
+    def take_written(self) -> bytes:
+        """As `take_output`, but that data which waits in streams goes on waiting: for a long answer's next part."""
+        return self._sender.take_written()
 
     def take_drained(self) -> list[Stream]:
         """The streams whose waiting data has all been sent since the last call: they can take more."""

@@ -87,6 +87,10 @@ class Sender:
         """All that is to be written now; the caller writes it. Data that waited for this takes its place."""
         if self._ready:
             self.pump()
+        return self.take_written()
+
+    def take_written(self) -> bytes:
+        """The same, but that data which waits goes on waiting."""
         if not self._out:
             return b""
         output = self._out[0] if len(self._out) == 1 else b"".join(self._out)
@@ -95,9 +99,19 @@ class Sender:
         return output
 
     @property
+    def has_ready(self) -> bool:
+        """Whether data waits in a stream that the peer would take."""
+        return bool(self._ready)
+
+    @property
+    def has_output(self) -> bool:
+        """Whether `take` has something to give."""
+        return self.unsent_bytes > 0 or self.has_ready
+
+    @property
     def is_due(self) -> bool:
         """Whether `take` has something to give that should not wait."""
-        return self.unsent_bytes > self.patient_bytes or bool(self._ready)
+        return self.unsent_bytes > self.patient_bytes or self.has_ready
 
     def headers(self, stream: Stream, fields: Fields, *, end: bool) -> None:
         """HEADERS, before any data; with ``end`` all of the answer."""

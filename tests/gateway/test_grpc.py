@@ -457,6 +457,7 @@ def test_a_slow_reader_of_a_stream_is_told_apart() -> None:
     assert pair.server.queued_bytes(call) == 5
     assert pair.server.take_drained() == []
     pair.send(frame(8, 0, 1, u32(100)))
+    pair.server.take_output()
     assert pair.server.take_drained() == [call]
     assert pair.server.queued_bytes(call) == 0
 

@@ -12,6 +12,7 @@ from oarlock.gateway.service import Backend
 from oarlock.workers.etcd_door import DoorSettings, EtcdDoor, Http1Port
 from oarlock.workers.grpc_counts import GrpcCounts
 from oarlock.workers.grpc_peer import GrpcPeer
+from oarlock.workers.long_answers import LongAnswers
 
 
 class Never:
@@ -56,7 +57,9 @@ def grpc_door(methods: Sequence[Method]) -> EtcdDoor:
     by_path = methods_by_path(*methods)
     settings = DoorSettings((), 1 << 20, 1 << 14, KeepalivePolicy(interval_s=0.0))
     http1 = cast(Http1Port, SimpleNamespace())
-    return EtcdDoor(settings, cast(Backend, Worker()), by_path, http1, lambda: None, GrpcCounts(by_path))
+    return EtcdDoor(
+        settings, cast(Backend, Worker()), by_path, http1, lambda: None, LongAnswers(lambda: None), GrpcCounts(by_path)
+    )
 
 
 def connect(door: EtcdDoor) -> tuple[GrpcPeer, Transport]:

@@ -34,6 +34,7 @@ from oarlock.wire.operations import Event
 from oarlock.workers.etcd_door import DoorSettings, EtcdDoor
 from oarlock.workers.grpc_counts import GrpcCounts
 from oarlock.workers.grpc_peer import GrpcPeer
+from oarlock.workers.long_answers import LongAnswers
 from oarlock.workers.watch.hub import WatchHub
 
 STREAMS: Final = 900
@@ -128,7 +129,9 @@ class _Door:
         settings = DoorSettings((), 1 << 20, STREAMS, KeepalivePolicy(interval_s=0.0))
         http1: Any = SimpleNamespace()
         self.transport = _Transport()
-        self._door = EtcdDoor(settings, worker, methods, http1, lambda: None, GrpcCounts(methods))
+        self._door = EtcdDoor(
+            settings, worker, methods, http1, lambda: None, LongAnswers(lambda: None), GrpcCounts(methods)
+        )
         self._peers: list[GrpcPeer] = []
 
     def connect(self, streams: int) -> None:

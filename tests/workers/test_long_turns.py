@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from oarlock.wire.operations import FROM_KEY, Op
-from oarlock.workers.read_turns import MOST_PAUSE, REQUEST_S, ReadTurns
+from oarlock.workers.long_turns import MOST_PAUSE, REQUEST_S, LongTurns
 from oarlock.workers.reads import SLICE_ROWS, Read, Reads
 from tests.workers.harness import Harness
 
@@ -64,7 +64,7 @@ class Scene:
         self.loop = Loop()
         self.sent = 0
         self.reads = Reads(lambda: harness.replica, lambda: self.turns.wake())
-        self.turns = ReadTurns(self.loop, self.reads, self._send, Clock())
+        self.turns = LongTurns(self.loop, (self.reads,), self._send, Clock())
         self.caller = Caller()
 
     def _send(self) -> None:
