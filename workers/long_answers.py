@@ -34,9 +34,9 @@ class LongAnswers:
         self._line: dict[LongSender, None] = {}
 
     @property
-    def is_busy(self) -> bool:
-        """Whether somebody is in line."""
-        return bool(self._line)
+    def under_way(self) -> int:
+        """How many are in line."""
+        return len(self._line)
 
     def line_up(self, sender: LongSender) -> None:
         """It has more to write, and its client takes it; asking twice is asking once."""

@@ -84,9 +84,9 @@ class Reads:
         self._waiting: list[tuple[int, Read]] = []
 
     @property
-    def is_busy(self) -> bool:
-        """Whether a slice is to be run."""
-        return bool(self._running)
+    def under_way(self) -> int:
+        """How many long reads have slices to be run."""
+        return len(self._running)
 
     def start(self, read: Read) -> None:
         """Answers a read now if it is short; begins it otherwise."""

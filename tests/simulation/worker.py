@@ -289,7 +289,7 @@ class SimWorker(SimProcess):
         """What was collected leaves."""
         now_s = self.world.now_s
         for _ in range(100):
-            if not self._reads.is_busy:
+            if not self._reads.under_way:
                 break
             self._reads.run_slice()
         batches = self._batches.flush(now_s)

@@ -32,7 +32,7 @@ class Asker:
 
     def ask(self, *arguments: Any) -> list[Any]:
         self.reads.start(Read(self, [1, RANGE, *arguments], 1e9))
-        while self.reads.is_busy:
+        while self.reads.under_way:
             self.reads.run_slice()
         return self._items.pop()
 

@@ -81,7 +81,7 @@ def test_a_long_answer_leaves_in_parts_and_whole(door: EtcdDoor) -> None:
     caller = Caller(door)
     caller.ask(b"long")
     sizes = [len(caller.transport.output)]
-    while door.long_answers.is_busy:
+    while door.long_answers.under_way:
         door.long_answers.run_slice()
         sizes.append(len(caller.transport.output))
     parts = [later - earlier for earlier, later in itertools.pairwise(sizes)]
@@ -118,27 +118,27 @@ def test_who_does_not_take_more_is_not_in_line(door: EtcdDoor) -> None:
     caller.ask(b"long")
     caller.peer.pause_writing()
     door.long_answers.run_slice()
-    assert not door.long_answers.is_busy
+    assert not door.long_answers.under_way
     caller.peer.resume_writing()
     caller.peer.flush()
-    assert door.long_answers.is_busy
+    assert door.long_answers.under_way
 
 
 def test_who_has_no_window_is_not_in_line(door: EtcdDoor) -> None:
     caller = Caller(door, window=65_535)
     caller.ask(b"long")
-    assert not door.long_answers.is_busy
+    assert not door.long_answers.under_way
     caller.peer.data_received(window_update_frame(1, WIDE - 65_535))
     caller.peer.flush()
-    assert door.long_answers.is_busy
+    assert door.long_answers.under_way
 
 
 def test_who_is_gone_is_not_in_line(door: EtcdDoor) -> None:
     caller = Caller(door)
     caller.ask(b"long")
-    assert door.long_answers.is_busy
+    assert door.long_answers.under_way
     caller.peer.connection_lost(None)
-    assert not door.long_answers.is_busy
+    assert not door.long_answers.under_way
 
 
 def test_a_stream_goes_on_beside_a_long_answer_that_nobody_reads(door: EtcdDoor) -> None:
@@ -148,4 +148,4 @@ def test_a_stream_goes_on_beside_a_long_answer_that_nobody_reads(door: EtcdDoor)
     assert caller.body(3) == framed(MEDIUM)
     caller.peer.flush()
     assert caller.has_ended(3)
-    assert not door.long_answers.is_busy
+    assert not door.long_answers.under_way

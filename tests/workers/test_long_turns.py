@@ -110,6 +110,14 @@ def test_the_pause_is_bounded_however_many_ask(scene: Scene) -> None:
     assert scene.turn() == pytest.approx(SLICE_S * MOST_PAUSE - SLICE_S)
 
 
+def test_the_more_long_reads_there_are_the_shorter_is_the_pause(scene: Scene) -> None:
+    for _ in range(4):
+        scene.begin()
+    scene.turns.asked(1_000_000)
+    scene.turn()
+    assert scene.turn() == pytest.approx(SLICE_S * MOST_PAUSE / 2 - SLICE_S)
+
+
 def test_those_who_asked_are_waited_for_once(scene: Scene) -> None:
     scene.begin()
     scene.turns.asked(10)
