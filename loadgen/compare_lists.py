@@ -27,16 +27,28 @@ FILL_IN_FLIGHT: Final = 100
 TIMEOUT: Final = "60s"
 """Of one request, as the Go program takes it: a list on a busy machine takes seconds."""
 CONNECTIONS: Final = 10
+LISTERS: Final = (1, 4, 16)
+"""Clients that list during puts, each with a connection of its own."""
 
 
 def list_tasks(listed: int) -> tuple[Task, ...]:
     """Lists of ``listed`` keys, one after the other; and puts during such lists."""
     what = f"list of {listed:,} keys"
-    return (
+    alone = (
         Task(f"{what}, keys only", 1, is_put=False, connections=1, listed=listed, keys_only=True),
         Task(f"{what}, with values", 1, is_put=False, connections=1, listed=listed),
-        Task(f"puts by 100 clients during lists of {listed:,} keys", 100, connections=CONNECTIONS, listed=listed),
     )
+    meanwhile = (
+        Task(
+            f"puts by 100 clients, during lists by {listers}",
+            100,
+            connections=CONNECTIONS,
+            listed=listed,
+            listers=listers,
+        )
+        for listers in LISTERS
+    )
+    return (*alone, *meanwhile)
 
 
 class ListSide:
@@ -69,7 +81,7 @@ class ListSide:
 
     def _list_flags(self, task: Task) -> list[str]:
         flags = ["-operation", "list", *(["-keys-only"] if task.keys_only else [])]
-        return [*flags, *self._flags(LISTED_PREFIX, task.listed, 1, 1)]
+        return [*flags, *self._flags(LISTED_PREFIX, task.listed, task.listers, task.listers)]
 
     def _flags(self, prefix: str, keys: int, connections: int, in_flight: int) -> list[str]:
         return load_flags(

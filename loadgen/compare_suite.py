@@ -5,6 +5,8 @@ Puts and both kinds of reads, with one and with 1,000 requests in flight, in tur
 
 from __future__ import annotations
 
+import asyncio
+import signal
 import sys
 import tempfile
 from collections.abc import Callable, Coroutine, Sequence
@@ -25,6 +27,9 @@ from oarlock.wire.errors import OarlockError
 
 T = TypeVar("T")
 Command = Callable[..., Any]
+
+ENDED: Final = 128 + signal.SIGTERM
+"""As a shell reports it."""
 
 TASKS: Final = tuple(
     Task(f"{what}, {in_flight:,} in flight", in_flight, is_put, serializable)
@@ -126,13 +131,27 @@ def tell(line: str) -> None:
 
 
 def in_a_directory(work: Callable[[Path], Coroutine[Any, Any, T]], above: Path | None) -> T:
-    """Runs ``work`` with a temporary directory; ends the program with one line where that fails."""
+    """Runs ``work`` with a temporary directory; ends the program with one line where that fails.
+
+    Whoever ends it before, by a signal or its terminal, ends the servers that it has started: they have sessions of
+    their own, and nobody else would.
+    """
     try:
         with tempfile.TemporaryDirectory(prefix="oarlock-bench-", dir=above) as place:
-            return run(work(Path(place)))
+            return run(_until_told(work(Path(place))))
+    except asyncio.CancelledError:
+        sys.exit(ENDED)
     except (OarlockError, RuntimeError) as problem:
         click.echo(f"Error: {problem}", err=True)
         sys.exit(1)
+
+
+async def _until_told(work: Coroutine[Any, Any, T]) -> T:
+    task = asyncio.current_task()
+    assert task is not None
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        asyncio.get_running_loop().add_signal_handler(number, task.cancel)
+    return await work
 
 
 @click.command()

@@ -30,6 +30,7 @@ class Task:
         watchers: watches of the one key that is put, each with a stream of its own: the load is their events then.
         listed: keys in the list that each read is of; if it is of puts, in a list that is read meanwhile without end.
         keys_only: lists have no values.
+        listers: clients that list meanwhile, each without end.
         puts_each: puts in each transaction, which is what requests are then; 0 for single puts.
     """
 
@@ -42,6 +43,7 @@ class Task:
     watchers: int = 0
     listed: int = 0
     keys_only: bool = False
+    listers: int = 1
     puts_each: int = 0
 
 

@@ -102,6 +102,7 @@ class EtcdBenchmark:
             *(str(self._program), *self._server, *arguments),
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
+            start_new_session=True,  # see own_etcd
         )
         try:
             async with asyncio.timeout(timeout_s):

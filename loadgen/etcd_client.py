@@ -74,7 +74,11 @@ async def run_etcd_load(program: Path, seconds: float, *flags: str) -> dict[str,
         RuntimeError: it failed, or did not end; or requests failed, so that the figures are not what they say.
     """
     process = await asyncio.create_subprocess_exec(
-        str(program), "-seconds", str(seconds), *flags, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        str(program),
+        *("-seconds", str(seconds), *flags),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        start_new_session=True,  # see own_etcd
     )
     try:
         async with asyncio.timeout(seconds + MARGIN_S):

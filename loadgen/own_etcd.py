@@ -1,4 +1,8 @@
-"""An etcd of one's own, to compare with: started on free ports with its data in a given directory, and ended."""
+"""An etcd of one's own, to compare with: started on free ports with its data in a given directory, and ended.
+
+It has a session of its own, as a service has, as Oarlock's processes have, and as the programs that press both: Linux
+shares the processors among sessions (autogroups), so that a server in that of its clients would share their part.
+"""
 
 from __future__ import annotations
 
@@ -141,7 +145,9 @@ def _launch(directory: Path, count: int, program: Path, certificate: Certificate
         command += ["--quota-backend-bytes", str(QUOTA_BYTES), "--log-level", "warn"]
         command += certificate.arguments if certificate is not None else ()
         with said.open("wb") as log:
-            process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+            process = subprocess.Popen(
+                command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
+            )
         members.append(EtcdMember(process, f"127.0.0.1:{port}", said, tls_endpoint))
     return members
 

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import signal
+import subprocess
+import sys
 
 import pytest
 
@@ -93,3 +96,28 @@ def test_the_table_has_a_line_for_each_system() -> None:
 )
 def test_every_member_has_as_many_connections(in_flight: int, usual: int, members: int, expected: int) -> None:
     assert connections_for(Task("", in_flight), usual, members) == expected
+
+
+COMPARING = """
+import asyncio, os, sys
+from oarlock.loadgen.compare_suite import in_a_directory
+
+async def work(place):
+    try:
+        print(place, flush=True)
+        await asyncio.sleep(60)
+    finally:
+        print("its servers are stopped", flush=True)
+
+in_a_directory(work, None)
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_a_comparison_that_is_ended_ends_what_it_started(number: signal.Signals) -> None:
+    with subprocess.Popen([sys.executable, "-c", COMPARING], stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        process.stdout.readline()
+        process.send_signal(number)
+        said, _ = process.communicate(timeout=60)
+    assert (said, process.returncode) == ("its servers are stopped\n", 128 + signal.SIGTERM)

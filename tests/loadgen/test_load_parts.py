@@ -60,13 +60,14 @@ echo '{{"errors": {{}}, "requests_per_second": '$rate', "latency_ms": {{"p50": 1
     )
     program.chmod(0o755)
     side = ListSide(program, "here:1", lambda: 0.0)
-    keys_only, _, puts = list_tasks(7)
+    keys_only, _, *_, puts = list_tasks(7)
     assert asyncio.run(side.press(puts, 0.1)) == Sample(500, 1, 2, 4)
     assert asyncio.run(side.press(keys_only, 0.1)).rate == 3
     calls = (tmp_path / "calls").read_text().splitlines()
     assert sorted("-operation list" in call for call in calls) == [False, True, True]
     assert "-keys-only" in calls[-1]
     assert "-keys 7 " in calls[-1]
+    assert sum(f"-in-flight {puts.listers} " in call for call in calls) == 1
 
 
 def test_our_keys_survive_the_restart_that_is_measured(tmp_path: Path) -> None:
