@@ -31,7 +31,6 @@ if TYPE_CHECKING:
 CROWDED_PART: Final = 4
 """A connection is crowded, so that nothing long is added, when this part of what may wait for its client does: the rest
 is for answers that must be sent, since above the limit calls are broken off."""
-ALL: Final = 1 << 62
 SLOW_READER: Final = Status(Code.RESOURCE_EXHAUSTED, "oarlock: the client reads too slowly")
 
 
@@ -228,36 +227,36 @@ class GrpcPeer(asyncio.Protocol):
         transport, connection = self._transport, self.connection
         if transport is None or transport.is_closing():
             return
-        if connection.queued_bytes_of_all > LONG_BYTES:
-            if not self._is_paused:
-                if output := connection.take_written():
-                    self._put(transport, output)
-                if connection.has_ready:
-                    self.door.long_answers.line_up(self)
-        else:
-            self._write(transport, ALL)
+        if connection.queued_bytes_of_all <= LONG_BYTES:
+            while self._write_more(transport):
+                pass
+        elif not self._is_paused:
+            self._write(transport, connection.take_written())
+            if connection.has_ready:
+                self.door.long_answers.line_up(self)
         if connection.is_over:
             transport.close()
 
     def send_part(self) -> None:
         """The next part of what is long; see ``LongSender``."""
-        if self._transport is not None and not self._transport.is_closing():
-            self._write(self._transport, PART_BYTES)
-            self.flush()
+        transport = self._transport
+        if transport is None or transport.is_closing():
+            return
+        left_bytes = PART_BYTES
+        while left_bytes > 0 and (written_bytes := self._write_more(transport)):
+            left_bytes -= written_bytes
+        self.flush()
 
-    def _write(self, transport: asyncio.Transport, most_bytes: int) -> None:
-        """Writes as far as the transport takes it, and not much more than ``most_bytes``."""
-        while not self._is_paused and most_bytes > 0:
-            output = self.connection.take_output()
-            if not output:
-                break
-            most_bytes -= len(output)
-            self._put(transport, output)
+    def _write_more(self, transport: asyncio.Transport) -> int:
+        """Writes what comes next, if the transport takes it; how many bytes."""
+        return 0 if self._is_paused else self._write(transport, self.connection.take_output())
 
-    def _put(self, transport: asyncio.Transport, output: bytes) -> None:
-        transport.write(output)
-        for call in self.connection.take_drained():
-            self._drained(call)
+    def _write(self, transport: asyncio.Transport, output: bytes) -> int:
+        if output:
+            transport.write(output)
+            for call in self.connection.take_drained():
+                self._drained(call)
+        return len(output)
 
     def shut_down(self) -> None:
         """No new calls: those that are open are answered, and then the connection ends."""

@@ -59,7 +59,7 @@ class Worker:
         hub: knows who watches what.
         new_id: draws a random positive 63-bit id.
         make_requests: makes what sorts requests.
-        make_doors: makes the native door, the watch port, and etcd's door if there is one, of what etcd's services ask
+        make_doors: makes the native door, the watch port, and etcd's door if there is one, of what etcd's services ask,
             of what is to be called when the latter has something to write, and of the line for its long answers;
             called once the replica has caught up.
         request_timeout_s: how long requests of etcd's clients may take.

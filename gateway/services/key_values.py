@@ -5,24 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any, Final
 
-from oarlock.gateway.proto.kv_pb2 import KeyValue as KeyValueMessage
 from oarlock.gateway.varints import TWO_CONTINUED, varint
 from oarlock.wire.operations import KeyValue
 
 _LOW_BITS: Final = (1 << 14) - 1
-
-
-def to_message(kv: KeyValue) -> KeyValueMessage:
-    """A native kv as a message."""
-    key, value, create_revision, mod_revision, version, lease = kv
-    return KeyValueMessage(
-        key=key,
-        value=value,
-        create_revision=create_revision,
-        mod_revision=mod_revision,
-        version=version,
-        lease=lease,
-    )
 
 
 def encoded_one(kv: KeyValue, *, tag: bytes) -> bytes:

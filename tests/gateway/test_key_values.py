@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from oarlock.gateway.proto.rpc_pb2 import RangeResponse
-from oarlock.gateway.services.key_values import encoded, encoded_one, to_message
+from oarlock.gateway.services.key_values import encoded, encoded_one
 from oarlock.wire.operations import KeyValue
+from tests.gateway.key_value_message import to_message
 
 LIST: list[KeyValue] = [
     (b"a", b"", 2, 2, 1, 0),

@@ -8,10 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from oarlock.gateway.proto import rpc_pb2
-from oarlock.gateway.services.key_values import to_message
 from oarlock.gateway.services.transactions import txn_arguments, txn_fields
 from oarlock.wire.operations import Op, PutFlag
 from oarlock.workers.validation import Limits, check_request
+from tests.gateway.key_value_message import to_message
 
 REVISIONS = st.integers(0, 3) | st.integers(0, (1 << 63) - 1)
 KVS = st.tuples(st.binary(min_size=1), st.binary(), REVISIONS, REVISIONS, REVISIONS, st.integers(-(1 << 63), 1))

@@ -99,7 +99,7 @@ def test_every_member_has_as_many_connections(in_flight: int, usual: int, member
 
 
 COMPARING = """
-import asyncio, os, sys
+import asyncio
 from oarlock.loadgen.compare_suite import in_a_directory
 
 async def work(place):

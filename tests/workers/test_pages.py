@@ -7,11 +7,11 @@ from typing import Any
 import pytest
 
 from oarlock.gateway.proto.rpc_pb2 import RangeResponse
-from oarlock.gateway.services.key_values import to_message
 from oarlock.storage.replica.read import ReadView
 from oarlock.wire.errors import DamageError, FutureRevisionError
 from oarlock.wire.operations import Op
 from oarlock.workers.pages import EncodedPage, KvPage, Page
+from tests.gateway.key_value_message import to_message
 from tests.workers.harness import Harness
 
 PUT, GRANT = int(Op.PUT), int(Op.LEASE_GRANT)
