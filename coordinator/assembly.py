@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 import zmq
 
+from oarlock.coordinator.commit_marks import CommitMarks
 from oarlock.coordinator.coordinator import Coordinator
 from oarlock.coordinator.following import Following, members_of
 from oarlock.coordinator.forwarding import Forwarding
@@ -21,6 +22,7 @@ from oarlock.coordinator.member_requests import MemberRequests
 from oarlock.coordinator.peer_faults import PeerFaults
 from oarlock.coordinator.peer_requests import PeerRequests
 from oarlock.coordinator.peers import Peers
+from oarlock.coordinator.publishing import Publishing
 from oarlock.coordinator.raft import Raft
 from oarlock.coordinator.raft.messages import InstallSnapshot
 from oarlock.coordinator.restoring import TICKS_A_HEARTBEAT, Core, restore, snapshot_meta
@@ -71,6 +73,7 @@ class _Doors(NamedTuple):
     answers: Answers
     round_trips: RoundTrips
     metrics: MemberMetrics
+    publishing: Publishing
 
 
 class _Services(NamedTuple):
@@ -130,11 +133,12 @@ def _doors(
     ids = (identity.cluster_id, identity.member_id)
     peers = Peers(context, poller, settings["listen_peer_urls"], ids, PeerFaults.from_environment())
     port = WorkerPort(Path(settings["data_dir"]), incarnation)
+    publishing = Publishing(port, core.standing)
     round_trips = RoundTrips(peers)
     member_metrics = MemberMetrics(core.raft, core.standing, peers, round_trips)
     writer = LogWriter(write_to(entry_log, member_metrics.synced))
     waiting = Waiting(poller, (port.requests, writer.fileno()), peers.inbox)
-    return _Doors(waiting, peers, port, writer, Answers(port, peers), round_trips, member_metrics)
+    return _Doors(waiting, peers, port, writer, Answers(port, peers), round_trips, member_metrics, publishing)
 
 
 def _services(
@@ -179,6 +183,7 @@ def _services(
     )
     hashes = HashExchange(core.raft, doors.peers, members, core.standing, workers.stop_serving)
     workers.report_hash = hashes.report
+    workers.on_proposed = doors.publishing.proposed
     workers.on_refused, workers.on_read_failed = doors.metrics.proposals_refused, doors.metrics.read_failed
     return _Services(snapshotting, forwarding, members, workers, hashes)
 
@@ -255,7 +260,8 @@ def _coordinator(
         core.standing,
         Leaving(),
         doors.metrics,
-        commit_word,
+        doors.publishing,
+        CommitMarks(commit_word, core.raft),
         tick_s=settings["heartbeat_interval_ms"] / 1000 / TICKS_A_HEARTBEAT,
         election_s=settings["election_timeout_ms"] / 1000,
         on_state=_tell_supervisor,

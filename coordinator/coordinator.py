@@ -13,6 +13,7 @@ from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
+from oarlock.coordinator.commit_marks import CommitMarks
 from oarlock.coordinator.following import Following
 from oarlock.coordinator.forwarding import Forwarding
 from oarlock.coordinator.lease_keeper import LeaseKeeper
@@ -23,6 +24,7 @@ from oarlock.coordinator.member_metrics import MemberMetrics
 from oarlock.coordinator.member_requests import MemberRequests
 from oarlock.coordinator.peer_requests import PeerRequests
 from oarlock.coordinator.peers import Peers
+from oarlock.coordinator.publishing import Publishing
 from oarlock.coordinator.raft import Message, Raft, Ready, Role
 from oarlock.coordinator.snapshot_exchange import SnapshotExchange
 from oarlock.coordinator.snapshotting import Snapshotting
@@ -32,7 +34,6 @@ from oarlock.coordinator.worker_port import WorkerPort
 from oarlock.coordinator.worker_requests import LAST, WorkerRequests
 from oarlock.storage.log import Log
 from oarlock.wire import metrics
-from oarlock.wire.commit_word import CommitWord
 from oarlock.wire.entries import Entry
 from oarlock.wire.errors import OarlockError
 from oarlock.wire.internal import PUBLISH_INTERVAL_S, Internal
@@ -72,7 +73,8 @@ class Coordinator:
         standing: this member's; kept here.
         leaving: hands leadership over at a stop.
         member_metrics: what etcd's dashboards show of a member.
-        commit_word: tells workers the commit index while this member is alone.
+        publishing: tells workers what is committed.
+        marks: let workers see it before they are told.
         tick_s: the length of a Raft tick in seconds.
         election_s: an election time-out in seconds.
         on_state: told whether a leader is known, and whether the replicas are corrupt, whenever the former changes, and
@@ -100,7 +102,8 @@ class Coordinator:
         standing: Standing,
         leaving: Leaving,
         member_metrics: MemberMetrics,
-        commit_word: CommitWord,
+        publishing: Publishing,
+        marks: CommitMarks,
         *,
         tick_s: float,
         election_s: float,
@@ -125,13 +128,13 @@ class Coordinator:
         self._standing = standing
         self._leaving = leaving
         self._member_metrics = member_metrics
-        self._commit_word = commit_word
+        self._marks = marks
         self._tick_s = tick_s
         self._election_s = election_s
         self._on_state = on_state
         # What was in the log before is for workers to fetch, if they lack it: most of them do not.
         self._old_index = entry_log.last_index()
-        self._published_s = 0.0
+        self._publishing = publishing
         self._alive_s = 0.0
         self._held: deque[tuple[int, Sequence[Message]]] = deque()
         self._unwritten_ticks: int | None = None
@@ -153,7 +156,8 @@ class Coordinator:
         """
         next_tick_s = time.monotonic() + self._tick_s
         while not self._leaving.done(self._raft, time.monotonic()):
-            wait_s = next_tick_s - time.monotonic()
+            now_s = time.monotonic()
+            wait_s = self._publishing.wait_s(next_tick_s - now_s, now_s)
             readable = self._waiting.readable(max(0.0, wait_s), alone=not self._peers.followed)
             now_s = time.monotonic()
             next_tick_s = self._tick(now_s, next_tick_s)
@@ -170,6 +174,7 @@ class Coordinator:
             now_s = time.monotonic()
             self._requests.forward(now_s)
             self._carry_out(now_s)
+            self._publishing.publish_due(now_s)
 
     def _look_at_links(self, readable: Mapping[Any, int]) -> None:
         for member in self._peers.broken(readable):
@@ -181,6 +186,8 @@ class Coordinator:
     def _serve_workers(self) -> None:
         last = []
         received = self._port.receive()
+        if self._port.take_knock():
+            self._waiting.knocked(has_come=bool(received))
         # Not earlier: what is read now may have been sent a moment ago. A lease that is renewed from a time before its
         # client has asked, by as much as this process was kept waiting in between, would end that much too early.
         now_s = time.monotonic()
@@ -227,8 +234,8 @@ class Coordinator:
         self._members.tick(now_s)
         if now_s - self._alive_s >= 1.0:
             self._every_second(now_s)
-        if now_s - self._published_s >= PUBLISH_INTERVAL_S:
-            self._publish([], now_s)
+        if now_s - self._publishing.published_s >= PUBLISH_INTERVAL_S:
+            self._publishing.publish((), now_s)
 
     def _every_second(self, now_s: float) -> None:
         self._alive_s = now_s
@@ -277,9 +284,7 @@ class Coordinator:
     def _carry_out(self, now_s: float) -> None:
         while (ready := self._raft.ready()) is not None:
             # First of all: whoever hears of a commit, or may commit without us, hears it from what follows.
-            self._commit_word.publish(self._raft.lone_commit_index)
-            if ready.committed:
-                self._commit_word.publish_committed(ready.committed[-1])
+            self._marks.ready(ready.committed)
             if ready.snapshot is not None:
                 self._begin_from_snapshot(ready)
             if self._raft.membership is not self._following.membership:
@@ -297,8 +302,6 @@ class Coordinator:
             self._requests.refuse_proposals(ready.proposals_refused)
             for member in ready.snapshots_needed:
                 self._exchange.send_to(member, self._standing.term, now_s)
-            for done in self._writer.finished_inline():
-                self._written(done)
 
     def _write(self, ready: Ready) -> None:
         if not ready.write:
@@ -313,6 +316,9 @@ class Coordinator:
         # Alone, nobody waits for our heartbeats. The entry that adds a second member has been followed already.
         self._writer.inline = not self._peers.followed
         self._writer.submit(LogWrite(ready.write, ready.entries, ready.hard_state, ready.truncate_from, reset_to))
+        for done in self._writer.finished_inline():
+            self._written(done)
+            self._marks.written(ready.entries)
 
     def _written(self, done: LogWrite | DropPrefix) -> None:
         if isinstance(done, DropPrefix):
@@ -356,11 +362,11 @@ class Coordinator:
             self._on_state(standing.leader != 0, self._workers.corrupt)
             self._workers.leader_changed(now_s)
             self._members.leader_changed()
-            self._publish([], now_s)  # workers propose again what the old leader took with it
+            self._publishing.publish((), now_s)  # workers propose again what the old leader took with it
 
     def _publish_committed(self, entries: Sequence[Entry], now_s: float) -> None:
         self._standing.commit_index = entries[-1].index
-        self._publish(entries if entries[-1].index > self._old_index else (), now_s)
+        self._publishing.committed(entries if entries[-1].index > self._old_index else (), now_s)
         self._committed_count += len(entries)
         for (asker, number), lease_id in self._leases.committed(entries, now_s):
             self._answers.send(asker, [int(Internal.KEEPALIVE), number, [(lease_id, 0)]])
@@ -370,7 +376,3 @@ class Coordinator:
         if self._standing.leading and not self._leases.leads and entries[-1].term == self._standing.term:
             self._leases.lead(now_s, self._election_s)
             self._workers.leader_changed(now_s)  # keepalives have waited for this
-
-    def _publish(self, entries: Sequence[Entry], now_s: float) -> None:
-        self._published_s = now_s
-        self._port.publish(self._standing.term, self._standing.leader, self._standing.commit_index, entries)

@@ -15,6 +15,11 @@ from oarlock.wire.pace import Pace
 SPIN_S: Final = 0.0003
 """The longest wait without sleep of a member that is alone: what a native client takes from an answer to its next
 request. One that takes longer needs the processor more than we do; 0.5 ms gained nothing more."""
+KNOCK_S: Final = 0.0002
+"""How long after a knock it looks for what was announced: a request becomes a proposal in a fifth of that, but what
+has come of it first may have been a ping."""
+CALLED_S: Final = 0.01
+"""Whoever is knocked at so often does not stay awake in between: somebody else needs the processor."""
 LOOK_AGAIN_S: Final = 0.1
 """How long a message may be overlooked: other members ask again after more than that."""
 
@@ -37,6 +42,8 @@ class Waiting:
         self._descriptors = frozenset(descriptors)
         self._looked_s = 0.0
         self._pace = Pace(SPIN_S)
+        self._is_knocked = False
+        self._knocked_s = float("-inf")
         self._epoll = select.epoll()
         self._epoll.register(inbox.FD, select.EPOLLIN)
         for descriptor in descriptors:
@@ -53,7 +60,8 @@ class Waiting:
         if not alone:
             return dict(self._poller.poll(int(timeout_s * 1000 + 1)))
         begin_s = time.monotonic()
-        found = self._spin(timeout_s, begin_s) if self._pace.is_brisk else {}
+        spin_s = self._spin_s(begin_s)
+        found = self._spin(min(timeout_s, spin_s), begin_s) if spin_s else {}
         if not found:
             found = dict(self._epoll.poll(timeout_s))
         now_s = time.monotonic()
@@ -63,9 +71,21 @@ class Waiting:
         self._looked_s = now_s
         return dict(self._poller.poll(0))
 
+    def knocked(self, *, has_come: bool) -> None:
+        """A worker has knocked: the next wait is without sleep, for ``KNOCK_S``, unless what it announced has come."""
+        self._is_knocked = not has_come
+        self._knocked_s = time.monotonic()
+
+    def _spin_s(self, now_s: float) -> float:
+        """How long to look without sleep, in this wait."""
+        if self._is_knocked:
+            self._is_knocked = False
+            return KNOCK_S
+        return self._pace.spin_s if self._pace.is_brisk and now_s - self._knocked_s > CALLED_S else 0.0
+
     def _spin(self, timeout_s: float, begin_s: float) -> dict[int, int]:
         """Looks without sleep, for a moment. Between two looks others have the processor, if they want it."""
-        end_s = begin_s + min(timeout_s, self._pace.spin_s)
+        end_s = begin_s + timeout_s
         while not (found := self._epoll.poll(0)) and time.monotonic() < end_s:
             os.sched_yield()
         return dict(found)

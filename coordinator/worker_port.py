@@ -49,6 +49,7 @@ class WorkerPort:
         self._channels: dict[bytes, Channel] = {}
         self._names: dict[int, bytes] = {}
         self._connections = 0
+        self._was_knocked = False
 
     @property
     def requests(self) -> int:
@@ -70,6 +71,7 @@ class WorkerPort:
                 if events & ~select.EPOLLOUT:
                     for message in channel.receive():
                         received.append((name, message))
+                    self._was_knocked |= channel.take_knock()
             except ProtocolError as problem:
                 self._drop(name, problem)
         return received
@@ -80,12 +82,25 @@ class WorkerPort:
         if channel is not None:
             self._send(worker, channel, pack(message))
 
-    def publish(self, term: int, leader: int, commit_index: int, entries: Sequence[Entry]) -> None:
-        """Tells all workers of newly committed entries, or of none as a heartbeat."""
-        body = pack((Internal.COMMITTED, self._incarnation, term, leader, commit_index, entries))
-        for worker, channel in list(self._channels.items()):
-            if channel.waiting_bytes < MAX_BACKLOG_BYTES:
-                self._send(worker, channel, body)
+    def publish(
+        self, term: int, leader: int, commit_index: int, entries: Sequence[Entry], but: bytes | None = None
+    ) -> None:
+        """Tells all workers, or all but one, of newly committed entries, or of none as a heartbeat."""
+        told = [(worker, channel) for worker, channel in self._channels.items() if worker != but]
+        if told:
+            self._publish(told, (Internal.COMMITTED, self._incarnation, term, leader, commit_index, entries))
+
+    def publish_to(self, worker: bytes, term: int, leader: int, commit_index: int, entries: Sequence[Entry]) -> None:
+        """As ``publish``, one worker; nobody if it is gone."""
+        channel = self._channels.get(worker)
+        if channel is not None:
+            told = [(worker, channel)]
+            self._publish(told, (Internal.COMMITTED, self._incarnation, term, leader, commit_index, entries))
+
+    def take_knock(self) -> bool:
+        """Whether a worker has said, since the last time, that it is about to propose something."""
+        was_knocked, self._was_knocked = self._was_knocked, False
+        return was_knocked
 
     def close(self) -> None:
         """Closes everything; what waits is dropped."""
@@ -102,6 +117,12 @@ class WorkerPort:
             channel = self._channels[name] = Channel(stream)
             self._names[channel.fileno()] = name
             self._epoll.register(channel.fileno(), select.EPOLLIN)
+
+    def _publish(self, told: Sequence[tuple[bytes, Channel]], message: Sequence[Any]) -> None:
+        body = pack(message)
+        for worker, channel in told:
+            if channel.waiting_bytes < MAX_BACKLOG_BYTES:
+                self._send(worker, channel, body)
 
     def _send(self, worker: bytes, channel: Channel, body: bytes) -> None:
         try:

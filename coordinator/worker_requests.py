@@ -87,6 +87,7 @@ class WorkerRequests:
         self._incarnation = incarnation
         self._initial = initial
         self.report_hash: Callable[[bytes, int, bytes, float], None] = lambda *_: None
+        self.on_proposed: Callable[[bytes, int, tuple[int, int] | None, float], None] = lambda *_: None
         self.on_refused: Callable[[], None] = lambda: None
         self.on_read_failed: Callable[[], None] = lambda: None
         self.corrupt = False
@@ -186,7 +187,9 @@ class WorkerRequests:
         return None if snapshot is None else str(snapshot)
 
     def _propose(self, asker: bytes, message: list[Any], now_s: float) -> None:
-        _, incarnation, batches = message
+        _, incarnation, batches, taken_index, is_looked_for = message
+        looked = (incarnation, batches[0][0]) if is_looked_for else None
+        self.on_proposed(asker, taken_index, looked, now_s)
         proposals = [Proposal(kind, incarnation, batch, payload) for batch, kind, payload in batches]
         try:
             for portion in [proposals] if self._standing.leading else _portions(proposals):

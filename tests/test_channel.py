@@ -48,6 +48,31 @@ def test_messages_arrive_in_order(pair: Pair) -> None:
     assert right.receive() == []
 
 
+def test_a_knock_is_no_message(pair: Pair) -> None:
+    left, right = pair
+    assert left.knock()
+    assert left.waiting_bytes == 0
+    assert left.send([1])
+    assert right.receive() == [[1]]
+    assert right.take_knock()
+    assert not right.take_knock()
+
+
+def test_nothing_is_knocked_past_what_waits(pair: Pair) -> None:
+    left, right = pair
+    assert not left.send(b"a" * (8 << 20))
+    assert not left.knock()
+    assert len(receive_all(left, right, 1)) == 1
+    assert not right.take_knock()
+
+
+def test_a_knock_at_a_closed_channel_is_noticed(pair: Pair) -> None:
+    left, right = pair
+    right.close()
+    with pytest.raises(ChannelClosedError):
+        left.knock()
+
+
 @pytest.mark.parametrize("size", [1 << 18, (1 << 18) - 5, 3 << 20])
 def test_messages_longer_than_any_buffer_arrive_whole(pair: Pair, size: int) -> None:
     left, right = pair

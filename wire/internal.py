@@ -8,7 +8,8 @@ kind            worker to coordinator                           coordinator to w
 HELLO           [0, number, incarnation, applied_index]         [0, coordinator incarnation, cluster_id, member_id,
                                                                  first_index, last_index, snapshot path or None,
                                                                  initial members]
-PROPOSE         [1, incarnation, [[batch, kind, payload], ..]]  [1, first refused batch, code, message, pause_ms]
+PROPOSE         [1, incarnation, [[batch, kind, payload], ..],  [1, first refused batch, code, message, pause_ms]
+                taken_index, is_looked_for]
 READ_INDEX      [2, context]                                    [2, context, index] or
                                                                 [2, context, -code, message, detail]
 FETCH           [3, first_index]                                [3, commit_index, entries, snapshot path or None]
@@ -34,6 +35,10 @@ client_urls], ...]`` in the order of ids):
 - ``move_leader`` [id]: None
 
 Initial members are ``[[id, name, peer_urls], ...]``, as of the beginning of the log.
+
+In PROPOSE, ``taken_index`` is up to where the worker has taken entries, and ``is_looked_for`` whether it looks for the
+one batch's entry in the commit word without sleep; see ``coordinator.publishing``. Before it, a knock may come: a frame
+of no bytes.
 
 COMMITTED goes to all workers, also without entries as a heartbeat; a worker is sent one behind the answer to its HELLO,
 so that it knows who leads before it serves. It is not sent to a worker that is far behind with reading: it notices by

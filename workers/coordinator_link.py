@@ -61,9 +61,27 @@ class CoordinatorLink:
         """Introduces this worker, and asks what there is to catch up with."""
         self._send([Internal.HELLO, number, incarnation, applied_index])
 
-    def propose(self, incarnation: int, batches: Sequence[Batch]) -> None:
-        """Proposes batches, in the order of their numbers."""
-        self._send([Internal.PROPOSE, incarnation, [(batch.number, batch.kind, batch.payload) for batch in batches]])
+    def knock(self) -> None:
+        """Wakes the coordinator, for a proposal that is about to be made."""
+        if self._channel is not None:
+            try:
+                if not self._channel.knock():
+                    self._loop.add_writer(self._channel.fileno(), self._on_writable)
+            except ProtocolError:
+                self._lost()
+
+    def propose(self, incarnation: int, batches: Sequence[Batch], taken_index: int, *, is_looked_for: bool) -> None:
+        """Proposes batches, in the order of their numbers.
+
+        Args:
+            incarnation: of this worker.
+            batches: what it proposes.
+            taken_index: up to which entries have been taken; no message needs to bring them.
+            is_looked_for: whether the commit word will be looked at without sleep until it has the entry of this, which
+                is one batch.
+        """
+        proposed = [(batch.number, batch.kind, batch.payload) for batch in batches]
+        self._send([Internal.PROPOSE, incarnation, proposed, taken_index, is_looked_for])
 
     def ask_read_index(self, number: int) -> None:
         """Asks up to where a linearizable read must see."""

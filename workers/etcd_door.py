@@ -24,6 +24,7 @@ from oarlock.wire.logs import get_logger
 from oarlock.wire.sockets import LISTEN_BACKLOG, listen_shared
 from oarlock.workers.grpc_counts import GrpcCounts
 from oarlock.workers.grpc_peer import GrpcExchange, GrpcPeer
+from oarlock.workers.knocking import Knocking
 from oarlock.workers.long_answers import LongAnswers
 
 log = get_logger(__name__)
@@ -97,6 +98,7 @@ class EtcdDoor:
         http1: serves everything else.
         schedule_flush: called when there is something to write; the owner then calls ``flush`` at the end of its turn.
         long_answers: the line for those whose parts are not due yet.
+        knocking: told when bytes come.
         counts: of calls, added to here; whoever owns them shows them.
     """
 
@@ -108,11 +110,13 @@ class EtcdDoor:
         http1: Http1Port,
         schedule_flush: Callable[[], None],
         long_answers: LongAnswers,
+        knocking: Knocking,
         counts: GrpcCounts,
     ) -> None:
         self.backend = backend
         self.methods = methods
         self.long_answers = long_answers
+        self.knocking = knocking
         self.counts = counts
         self.limits = Limits(concurrent_streams=min(settings.max_concurrent_streams, Limits().concurrent_streams))
         self.message_limits = MessageLimits(message_bytes=settings.max_request_bytes + MESSAGE_OVERHEAD_BYTES)

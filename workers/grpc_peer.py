@@ -194,6 +194,8 @@ class GrpcPeer(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Takes what came."""
+        if self.door.knocking.is_due:
+            self.door.knocking.bytes_came()
         events = self.connection.receive(data, time.monotonic())
         if events:
             self._handle(events)

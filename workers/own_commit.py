@@ -13,10 +13,12 @@ from oarlock.workers.proposals import Batch, Proposals
 
 
 class Own(NamedTuple):
-    """An entry as it will be if nobody else's comes in between, and its replies then, if they can be told."""
+    """An entry as it will be if nobody else's comes in between, and its replies then, if they can be told; whether
+    it is of one request only."""
 
     entry: Entry
     replies: list[list[Reply]] | None
+    is_lone: bool
 
 
 class OwnCommit:
@@ -63,7 +65,8 @@ class OwnCommit:
         incarnation, index = self._proposals.incarnation, self._stream.next_index
         entry = Entry(index, term, batch.kind, incarnation, batch.number, batch.payload)
         # To foresee means to decode the payload, which for many requests takes as long as it could save.
-        self._expected = Own(entry, self._foresee(entry) if batch.requests == 1 else None)
+        is_lone = batch.requests == 1
+        self._expected = Own(entry, self._foresee(entry) if is_lone else None, is_lone)
         self._mark = mark_of(entry)
 
     def seen(self) -> Own | None:

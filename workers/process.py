@@ -29,6 +29,7 @@ from oarlock.workers.etcd_backend import EtcdBackend
 from oarlock.workers.etcd_door import MESSAGE_OVERHEAD_BYTES, DoorSettings, EtcdDoor, Http1Port
 from oarlock.workers.etcd_metrics import EtcdMetrics
 from oarlock.workers.grpc_counts import GrpcCounts
+from oarlock.workers.knocking import Knocking
 from oarlock.workers.late_http1 import LateHttp1
 from oarlock.workers.long_answers import LongAnswers
 from oarlock.workers.native_door import NativeDoor
@@ -111,10 +112,10 @@ async def _run(number: int, settings: dict[str, Any]) -> None:
             quota=Quota(settings["quota_backend_bytes"]),
             hello=_greeting(settings),
         ),
-        lambda backend, schedule_flush, long_answers: (
+        lambda backend, schedule_flush, long_answers, knocking: (
             NativeDoor(settings["listen_native_urls"], settings["max_request_bytes"]),
             WatchPort(context, settings["listen_watch_urls"], hub),
-            _etcd_door(settings, keeper, backend, schedule_flush, long_answers, etcd_metrics)
+            _etcd_door(settings, keeper, backend, schedule_flush, long_answers, knocking, etcd_metrics)
             if settings["listen_client_urls"]
             else None,
         ),
@@ -146,6 +147,7 @@ def _etcd_door(
     backend: EtcdBackend,
     schedule_flush: Callable[[], None],
     long_answers: LongAnswers,
+    knocking: Knocking,
     etcd_metrics: EtcdMetrics,
 ) -> EtcdDoor:
     # protobuf takes time and memory: only a worker that serves etcd's clients pays.
@@ -187,7 +189,7 @@ def _etcd_door(
         return Http1(methods, backend, HttpFacts(backend, keeper), http1_settings, counts.by_path.__getitem__)
 
     http1 = LateHttp1(make_http1, ("oarlock.gateway.http1", "oarlock.workers.http_facts"))
-    return EtcdDoor(door_settings, backend, methods, http1, schedule_flush, long_answers, counts)
+    return EtcdDoor(door_settings, backend, methods, http1, schedule_flush, long_answers, knocking, counts)
 
 
 async def _every_second(worker: Worker, keeper: ReplicaKeeper, etcd_metrics: EtcdMetrics) -> None:

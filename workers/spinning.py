@@ -30,6 +30,11 @@ class Spinning:
         self._is_resting = False
         self._is_turning = False
 
+    @property
+    def is_brisk(self) -> bool:
+        """Whether it will go on turning when it rests now."""
+        return self._pace.is_brisk
+
     def rest(self) -> None:
         """There is nothing to do."""
         self._rested_s = time.monotonic()

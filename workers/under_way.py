@@ -63,15 +63,25 @@ class UnderWay:
         """Whether no write and no linearizable read is under way."""
         return not (len(self.proposals) or len(self.rounds))
 
-    def flush(self, now_s: float) -> Sequence[Batch]:
+    @property
+    def is_alone(self) -> bool:
+        """Whether the member is the only one of its cluster, as far as its coordinator tells."""
+        return self._commit_word.look() != ASK
+
+    def flush(self, now_s: float, *, is_brisk: bool) -> Sequence[Batch]:
         """Sends what was collected: one proposal for all writes, one question for all linearizable reads.
+
+        Args:
+            now_s: the time.
+            is_brisk: whether the worker does not sleep while it waits.
 
         Returns:
             The batches that it proposed.
         """
         batches = self.batches.flush(now_s)
         if batches:
-            self._link.propose(self.proposals.incarnation, batches)
+            is_lone = len(self.proposals) == 1 and batches[0].requests == 1
+            self._propose(batches, is_looked_for=is_lone and is_brisk and self.is_greeted)
         self._ask_read_index(now_s)
         self.questions.flush()
         return batches
@@ -126,7 +136,11 @@ class UnderWay:
         """Proposes what is to be proposed again, if its time has come."""
         again = self.proposals.due_again(time.monotonic()) if self.is_greeted else ()
         if again:
-            self._link.propose(self.proposals.incarnation, again)
+            self._propose(again, is_looked_for=False)
+
+    def _propose(self, batches: Sequence[Batch], *, is_looked_for: bool) -> None:
+        taken_index = self._keeper.meta.applied_index
+        self._link.propose(self.proposals.incarnation, batches, taken_index, is_looked_for=is_looked_for)
 
     def look_after(self, now_s: float) -> None:
         """Proposes again what is due, and answers those whose time is over; to be called every now and then."""

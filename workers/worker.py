@@ -26,6 +26,7 @@ from oarlock.workers.coordinator_link import CoordinatorLink
 from oarlock.workers.doors import Doors
 from oarlock.workers.etcd_backend import EtcdBackend
 from oarlock.workers.etcd_door import EtcdDoor
+from oarlock.workers.knocking import Knocking
 from oarlock.workers.leader_absence import LeaderAbsence
 from oarlock.workers.long_answers import LongAnswers
 from oarlock.workers.long_turns import LongTurns
@@ -60,8 +61,8 @@ class Worker:
         new_id: draws a random positive 63-bit id.
         make_requests: makes what sorts requests.
         make_doors: makes the native door, the watch port, and etcd's door if there is one, of what etcd's services ask,
-            of what is to be called when the latter has something to write, and of the line for its long answers;
-            called once the replica has caught up.
+            of what is to be called when the latter has something to write, of the line for its long answers, and of
+            what is to be told when bytes come; called once the replica has caught up.
         request_timeout_s: how long requests of etcd's clients may take.
         on_ready: called once clients are served.
         compaction: says when history is compacted without anybody asking; None where it is not, or where another
@@ -79,7 +80,7 @@ class Worker:
         new_id: Callable[[], int],
         make_requests: Callable[..., Requests],
         make_doors: Callable[
-            [EtcdBackend, Callable[[], None], LongAnswers], tuple[NativeDoor, WatchPort, EtcdDoor | None]
+            [EtcdBackend, Callable[[], None], LongAnswers, Knocking], tuple[NativeDoor, WatchPort, EtcdDoor | None]
         ],
         request_timeout_s: float,
         on_ready: Callable[[], None],
@@ -95,8 +96,12 @@ class Worker:
         self._reads = reads = Reads(lambda: keeper.replica, lambda: self._long_turns.wake())
         long_answers = LongAnswers(lambda: self._long_turns.wake())
         self._long_turns = LongTurns(loop, (reads, long_answers), self._schedule_flush)
+        self._knocking = Knocking(link.knock)
         self._doors = Doors(
-            loop, keeper, lambda: make_doors(etcd, self._schedule_flush, long_answers), self._schedule_flush
+            loop,
+            keeper,
+            lambda: make_doors(etcd, self._schedule_flush, long_answers, self._knocking),
+            self._schedule_flush,
         )
         self._under_way = under_way = UnderWay(link, keeper, commit_word, self._reads, new_id)
         self._requests = make_requests(
@@ -252,7 +257,7 @@ class Worker:
             self._counts.is_busy = True
             self._long_turns.asked(len(message.requests))
             self._requests.take(message, now_s)
-        proposed = self._under_way.flush(now_s)
+        proposed = self._under_way.flush(now_s, is_brisk=self._spinning.is_brisk)
         self._catching_up.fetch_missing(now_s)
         self._reads.end_turn()
         self._flush_scheduled = False
@@ -271,6 +276,7 @@ class Worker:
             return False
         self._flush_scheduled = True
         self._spinning.wake(time.monotonic())
+        self._knocking.is_due = own.is_lone and self._under_way.is_alone
         self._applying.answer_foreseen(own)
         self._applying.apply(self._catching_up.stream.arrived(own.entry.index, (own.entry,)))
         self._flush()

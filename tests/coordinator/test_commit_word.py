@@ -99,7 +99,7 @@ def worker(tmp_path: Path, word: CommitWord) -> Iterator[Worker]:
 
 def test_who_hears_of_a_commit_finds_it_in_the_word(worker: Worker, word: CommitWord) -> None:
     for batch in range(1, 101):
-        worker.channel.send([Internal.PROPOSE, 7, [(batch, EntryKind.BATCH, b"")]])
+        worker.channel.send([Internal.PROPOSE, 7, [(batch, EntryKind.BATCH, b"")], 0, False])
         _, _, _, _, commit_index, entries = worker.hear(
             lambda heard, batch=batch: heard[0] == Internal.COMMITTED and any(each[4] == batch for each in heard[5])
         )

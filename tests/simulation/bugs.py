@@ -10,6 +10,7 @@ from contextlib import AbstractContextManager, ExitStack, contextmanager
 from typing import Any
 from unittest import mock
 
+from oarlock.coordinator.commit_marks import CommitMarks
 from oarlock.coordinator.raft import HardState, core, following, reading, replication, ticking
 from oarlock.coordinator.raft.log_view import LogView
 from oarlock.coordinator.raft.membership import MembershipHistory
@@ -131,6 +132,16 @@ def is_alone_among_others() -> AbstractContextManager[Any]:
     return mock.patch.object(reading, "lone_commit_index", lone_commit_index)
 
 
+def marks_what_only_it_has_written() -> AbstractContextManager[Any]:
+    """A member lets its workers take an entry for committed as soon as it is durable here, also among others."""
+
+    def written(marks: CommitMarks, entries: Sequence[Entry]) -> None:
+        if entries:
+            marks._mark(entries[-1])
+
+    return mock.patch.object(CommitMarks, "written", written)
+
+
 def takes_its_own_entry_for_committed() -> AbstractContextManager[Any]:
     """A worker applies what it has proposed, and answers, without a look whether it was committed."""
     return mock.patch.object(CommitWord, "look_for", return_value=True)
@@ -242,6 +253,7 @@ BUGS: dict[str, Callable[[], AbstractContextManager[Any]]] = {
         reads_without_a_heartbeat_quorum,
         is_alone_among_others,
         takes_its_own_entry_for_committed,
+        marks_what_only_it_has_written,
         reads_before_a_commit_in_its_term,
         applies_twice_what_was_proposed_twice,
         truncates_on_every_append,

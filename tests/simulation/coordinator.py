@@ -12,6 +12,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from oarlock.coordinator.commit_marks import CommitMarks
 from oarlock.coordinator.coordinator import MAX_CATCH_UP_TICKS
 from oarlock.coordinator.following import members_of
 from oarlock.coordinator.lease_keeper import LeaseKeeper
@@ -19,8 +20,10 @@ from oarlock.coordinator.lessor import Lessor
 from oarlock.coordinator.log_storage import DurableLog
 from oarlock.coordinator.log_writer import DropPrefix, LogWrite, write_to
 from oarlock.coordinator.process import _join
+from oarlock.coordinator.publishing import Publishing
 from oarlock.coordinator.raft import HardState, Membership, Message, Raft, RaftConfig, Ready, Role, SnapshotMeta
 from oarlock.coordinator.raft.messages import InstallSnapshot
+from oarlock.coordinator.standing import Standing
 from oarlock.coordinator.worker_requests import REFUSAL_PAUSE_MS
 from oarlock.storage import snapshots
 from oarlock.storage.log import Identity, Log, LogFailedError, has_log
@@ -43,6 +46,9 @@ TICK_S: Final = 0.1
 LOG_DIRECTORY: Final = Path("/log")
 SNAPSHOT_TRIP_S: Final = 0.2
 """A snapshot on its way; several heartbeats long, so that much may happen meanwhile."""
+LOOKING_SYNCS: Final = 2
+"""How long a worker looks for its entry, in syncs of the disk: here it looks whenever anything else happens to it."""
+POSTPONED_S: Final = 0.05
 FETCH_BYTES: Final = 4_000
 """Small, so that catching up takes several answers."""
 
@@ -55,6 +61,28 @@ class _Appending:
 
     def sync(self) -> None:
         """Nothing yet."""
+
+
+class _Port:
+    """The workers, as ``Publishing`` sees them."""
+
+    def __init__(self, coordinator: SimCoordinator) -> None:
+        self._coordinator = coordinator
+
+    def publish(
+        self, term: int, leader: int, commit_index: int, entries: Sequence[Entry], but: bytes | None = None
+    ) -> None:
+        """Tells all workers, or all but one."""
+        for name in list(self._coordinator.workers):
+            if name != but:
+                self.publish_to(name, term, leader, commit_index, entries)
+
+    def publish_to(self, worker: bytes, term: int, leader: int, commit_index: int, entries: Sequence[Entry]) -> None:
+        """Tells one worker."""
+        coordinator = self._coordinator
+        told = coordinator.workers.get(worker)
+        if told is not None:
+            coordinator.host.publish(told, [coordinator.incarnation, term, leader, commit_index, entries])
 
 
 class SimCoordinator(SimProcess):
@@ -83,6 +111,11 @@ class SimCoordinator(SimProcess):
             self.world.rng,
         )
         self.commit_index = self.raft.commit_index
+        self._marks = CommitMarks(host.commit_word, self.raft)
+        self._standing = Standing(CLUSTER, self.member_id, 0, 0, False, 0)
+        self._publishing = Publishing(
+            _Port(self), self._standing, looking_s=host.cluster.profile.sync_s * LOOKING_SYNCS, postponed_s=POSTPONED_S
+        )
         self.leading = False
         self.leader = 0
         self._term = self.raft.term
@@ -91,7 +124,6 @@ class SimCoordinator(SimProcess):
         self._writing = False
         self._held: deque[tuple[int, Sequence[Message]]] = deque()
         self._next_tick_s = host.clock_s() + TICK_S
-        self._published_s = 0.0
         self._asked_snapshot_s = float("-inf")
         self._questions: dict[int, Callable[[list[Any]], None]] = {}
         self.workers: dict[bytes, SimWorker] = {}
@@ -148,7 +180,7 @@ class SimCoordinator(SimProcess):
                 except OarlockError:
                     self.leases.refused()
         self._ask_for_snapshot(now_s)
-        if now_s - self._published_s >= PUBLISH_INTERVAL_S:
+        if now_s - self._publishing.published_s >= PUBLISH_INTERVAL_S:
             self._publish(())
 
     def jump(self, ticks: int) -> None:
@@ -162,9 +194,7 @@ class SimCoordinator(SimProcess):
         judge = self.host.cluster.judge
         while (ready := self.raft.ready()) is not None:
             judge.ready(self, ready)
-            self.host.commit_word.publish(self.raft.lone_commit_index)
-            if ready.committed:
-                self.host.commit_word.publish_committed(ready.committed[-1])
+            self._marks.ready(ready.committed)
             reset_to = self._install(ready.snapshot) if ready.snapshot is not None else None
             if ready.needs_write:
                 self._jobs.append(LogWrite(ready.write, ready.entries, ready.hard_state, ready.truncate_from, reset_to))
@@ -203,17 +233,30 @@ class SimCoordinator(SimProcess):
 
     def _publish_committed(self, entries: Sequence[Entry]) -> None:
         self.commit_index = entries[-1].index
-        self._publish(entries if self.commit_index > self._old_index else ())
+        self._update_standing()
+        now_s = self.host.clock_s()
+        self._publishing.committed(entries if self.commit_index > self._old_index else (), now_s)
+        wait_s = self._publishing.wait_s(TICK_S, now_s)
+        if wait_s < TICK_S:
+            self.world.note("a worker is not told at once")
+            self.world.after(wait_s / self.host.clock_rate, lambda: self.take(self._publish_due))
         for (identity, number), lease_id in self.leases.committed(entries, self.host.clock_s()):
             self._answer(identity, [Internal.KEEPALIVE, number, [(lease_id, 0)]])
         if self.leading and not self.leases.leads and entries[-1].term == self._term:
             self.leases.lead(self.host.clock_s(), self.raft._state.config.election_ticks * TICK_S)
 
     def _publish(self, entries: Sequence[Entry]) -> None:
-        self._published_s = self.host.clock_s()
-        for worker in self.workers.values():
-            message = [self.incarnation, self._term, self.leader, self.commit_index, entries]
-            self.host.publish(worker, message)
+        self._update_standing()
+        self._publishing.publish(entries, self.host.clock_s())
+
+    def _publish_due(self) -> None:
+        self._update_standing()
+        self._publishing.publish_due(self.host.clock_s())
+
+    def _update_standing(self) -> None:
+        standing = self._standing
+        standing.term, standing.leader, standing.leading = self._term, self.leader, self.leading
+        standing.commit_index = self.commit_index
 
     # --- the disk
 
@@ -241,6 +284,7 @@ class SimCoordinator(SimProcess):
                 self.raft.compacted()
                 continue
             self.raft.persisted(job.number)
+            self._marks.written(job.entries)
             while self._held and self._held[0][0] <= job.number:
                 self._send(self._held.popleft()[1])
 
@@ -358,7 +402,9 @@ class SimCoordinator(SimProcess):
         self._answer(identity, [Internal.HELLO, self.incarnation, CLUSTER, self.member_id, first, last, path])
 
     def _propose(self, identity: bytes, message: list[Any]) -> None:
-        _, incarnation, batches = message
+        _, incarnation, batches, taken_index, is_looked_for = message
+        looked = (incarnation, batches[0][0]) if is_looked_for else None
+        self._publishing.proposed(identity, taken_index, looked, self.host.clock_s())
         try:
             self.raft.propose([Proposal(kind, incarnation, batch, payload) for batch, kind, payload in batches])
         except OarlockError as refusal:

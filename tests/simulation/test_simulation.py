@@ -86,5 +86,5 @@ def test_runs_do_what_they_are_there_for() -> None:
     assert sum(client.successes for cluster in clusters for client in cluster.clients) > 15 * 20
     text = "\n".join(line for cluster in clusters for line in cluster.milestones)
     changes = ("leads term", "installs snapshot", "refuses to start", "ADD_LEARNER", "PROMOTE", "REMOVE")
-    for milestone in (*changes, "a read asks nobody", "sees its own entry"):
+    for milestone in (*changes, "a read asks nobody", "sees its own entry", "is not told at once"):
         assert milestone in text, f"in no run: {milestone}"

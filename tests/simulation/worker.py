@@ -51,9 +51,9 @@ class SimLink:
     def hello(self, number: int, incarnation: int, applied_index: int) -> None:
         self._send(self._worker, [Internal.HELLO, number, incarnation, applied_index])
 
-    def propose(self, incarnation: int, batches: Sequence[Batch]) -> None:
+    def propose(self, incarnation: int, batches: Sequence[Batch], taken_index: int, *, is_looked_for: bool) -> None:
         parts = [(batch.number, batch.kind, batch.payload) for batch in batches]
-        self._send(self._worker, [Internal.PROPOSE, incarnation, parts])
+        self._send(self._worker, [Internal.PROPOSE, incarnation, parts, taken_index, is_looked_for])
 
     def ask_read_index(self, number: int) -> None:
         self._send(self._worker, [Internal.READ_INDEX, number])
@@ -294,7 +294,7 @@ class SimWorker(SimProcess):
             self._reads.run_slice()
         batches = self._batches.flush(now_s)
         if batches:
-            self._link.propose(self.proposals.incarnation, batches)
+            self._propose(batches, is_looked_for=self._greeted and len(self.proposals) == 1)
             if self._greeted:
                 self._own_commit.proposed(batches, self._term)
         self._look()
@@ -310,12 +310,16 @@ class SimWorker(SimProcess):
                 items, connection.items = connection.items, []
                 connection.reply(pack([self._term, self.keeper.meta.position, items]))
 
+    def _propose(self, batches: Sequence[Batch], *, is_looked_for: bool) -> None:
+        taken_index = self.keeper.meta.applied_index
+        self._link.propose(self.proposals.incarnation, batches, taken_index, is_looked_for=is_looked_for)
+
     def _look(self) -> None:
         """As the real one does while it spins: whenever anything else has happened, that is."""
         own = self._own_commit.seen()
         if own is None:
             return
-        entry, replies = own
+        entry, replies, _ = own
         self.world.note("a worker sees its own entry committed", entry.index)
         if replies is not None:
             self._answer((Applied(entry.index, entry.incarnation, entry.batch, True, replies),))
@@ -341,7 +345,7 @@ class SimWorker(SimProcess):
         else:
             again = self.proposals.due_again(now_s)
             if again:
-                self._link.propose(self.proposals.incarnation, again)
+                self._propose(again, is_looked_for=False)
             self.proposals.renew_if_idle(self.keeper.meta.applied_index, LEDGER_WINDOW_ENTRIES)
         write_batches.give_up_overdue(self.proposals, now_s)
         self._questions.give_up_overdue(now_s)

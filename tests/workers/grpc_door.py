@@ -12,6 +12,7 @@ from oarlock.gateway.service import Backend
 from oarlock.workers.etcd_door import DoorSettings, EtcdDoor, Http1Port
 from oarlock.workers.grpc_counts import GrpcCounts
 from oarlock.workers.grpc_peer import GrpcPeer
+from oarlock.workers.knocking import Knocking
 from oarlock.workers.long_answers import LongAnswers
 
 
@@ -58,7 +59,14 @@ def grpc_door(methods: Sequence[Method]) -> EtcdDoor:
     settings = DoorSettings((), 1 << 20, 1 << 14, KeepalivePolicy(interval_s=0.0))
     http1 = cast(Http1Port, SimpleNamespace())
     return EtcdDoor(
-        settings, cast(Backend, Worker()), by_path, http1, lambda: None, LongAnswers(lambda: None), GrpcCounts(by_path)
+        settings,
+        cast(Backend, Worker()),
+        by_path,
+        http1,
+        lambda: None,
+        LongAnswers(lambda: None),
+        Knocking(lambda: None),
+        GrpcCounts(by_path),
     )
 
 

@@ -48,14 +48,14 @@ def test_an_expected_entry_is_seen_once_when_it_is_committed(worker: Worker) -> 
     worker.propose(b"put")
     assert worker.own.seen() is None
     worker.word.publish_committed(ENTRY)
-    assert worker.own.seen() == (ENTRY, REPLIES)
+    assert worker.own.seen() == (ENTRY, REPLIES, True)
     assert worker.own.seen() is None
 
 
 def test_the_replies_of_many_requests_are_not_foreseen(worker: Worker) -> None:
     worker.propose(b"put", requests=2)
     worker.word.publish_committed(ENTRY)
-    assert worker.own.seen() == (ENTRY, None)
+    assert worker.own.seen() == (ENTRY, None, False)
 
 
 @pytest.mark.parametrize("changes", [{"incarnation": 98}, {"term": 3}, {"batch": 2}, {"index": 8}])

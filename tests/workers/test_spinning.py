@@ -32,7 +32,9 @@ def at_brisk_pace(spinning: Spinning) -> None:
 def test_a_loop_sleeps_until_its_pace_is_brisk_and_then_turns_until_it_is_woken() -> None:
     loop = Loop()
     spinning = Spinning(loop.call_soon, lambda: False)
+    assert not spinning.is_brisk
     at_brisk_pace(spinning)
+    assert spinning.is_brisk
     assert not loop.due
     spinning.rest()
     assert loop.turn() == 1

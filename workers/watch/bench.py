@@ -34,6 +34,7 @@ from oarlock.wire.operations import Event
 from oarlock.workers.etcd_door import DoorSettings, EtcdDoor
 from oarlock.workers.grpc_counts import GrpcCounts
 from oarlock.workers.grpc_peer import GrpcPeer
+from oarlock.workers.knocking import Knocking
 from oarlock.workers.long_answers import LongAnswers
 from oarlock.workers.watch.hub import WatchHub
 
@@ -130,7 +131,14 @@ class _Door:
         http1: Any = SimpleNamespace()
         self.transport = _Transport()
         self._door = EtcdDoor(
-            settings, worker, methods, http1, lambda: None, LongAnswers(lambda: None), GrpcCounts(methods)
+            settings,
+            worker,
+            methods,
+            http1,
+            lambda: None,
+            LongAnswers(lambda: None),
+            Knocking(lambda: None),
+            GrpcCounts(methods),
         )
         self._peers: list[GrpcPeer] = []
 
