@@ -10,16 +10,8 @@ from typing import Any, Final
 
 import zmq
 
-from oarlock.wire.pace import Pace
+from oarlock.coordinator.wakefulness import Wakefulness
 
-SPIN_S: Final = 0.0003
-"""The longest wait without sleep of a member that is alone: what a native client takes from an answer to its next
-request. One that takes longer needs the processor more than we do; 0.5 ms gained nothing more."""
-KNOCK_S: Final = 0.0002
-"""How long after a knock it looks for what was announced: a request becomes a proposal in a fifth of that, but what
-has come of it first may have been a ping."""
-CALLED_S: Final = 0.01
-"""Whoever is knocked at so often does not stay awake in between: somebody else needs the processor."""
 LOOK_AGAIN_S: Final = 0.1
 """How long a message may be overlooked: other members ask again after more than that."""
 
@@ -41,9 +33,7 @@ class Waiting:
         self._poller = poller
         self._descriptors = frozenset(descriptors)
         self._looked_s = 0.0
-        self._pace = Pace(SPIN_S)
-        self._is_knocked = False
-        self._knocked_s = float("-inf")
+        self._wakefulness = Wakefulness()
         self._epoll = select.epoll()
         self._epoll.register(inbox.FD, select.EPOLLIN)
         for descriptor in descriptors:
@@ -60,12 +50,12 @@ class Waiting:
         if not alone:
             return dict(self._poller.poll(int(timeout_s * 1000 + 1)))
         begin_s = time.monotonic()
-        spin_s = self._spin_s(begin_s)
+        spin_s = self._wakefulness.spin_s(begin_s)
         found = self._spin(min(timeout_s, spin_s), begin_s) if spin_s else {}
         if not found:
             found = dict(self._epoll.poll(timeout_s))
         now_s = time.monotonic()
-        self._pace.waited(now_s - begin_s)
+        self._wakefulness.waited(now_s - begin_s)
         if found.keys() <= self._descriptors and now_s - self._looked_s < LOOK_AGAIN_S:
             return found
         self._looked_s = now_s
@@ -73,15 +63,7 @@ class Waiting:
 
     def knocked(self, *, has_come: bool) -> None:
         """A worker has knocked: the next wait is without sleep, for ``KNOCK_S``, unless what it announced has come."""
-        self._is_knocked = not has_come
-        self._knocked_s = time.monotonic()
-
-    def _spin_s(self, now_s: float) -> float:
-        """How long to look without sleep, in this wait."""
-        if self._is_knocked:
-            self._is_knocked = False
-            return KNOCK_S
-        return self._pace.spin_s if self._pace.is_brisk and now_s - self._knocked_s > CALLED_S else 0.0
+        self._wakefulness.knocked(time.monotonic(), has_come=has_come)
 
     def _spin(self, timeout_s: float, begin_s: float) -> dict[int, int]:
         """Looks without sleep, for a moment. Between two looks others have the processor, if they want it."""

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import zmq
 
-from oarlock.coordinator.waiting import KNOCK_S, SPIN_S, Waiting
+from oarlock.coordinator.waiting import Waiting
 from oarlock.wire.pace import BRISK_WAITS
 
 LONG_S = 60.0
@@ -91,28 +91,3 @@ def test_a_wait_after_a_knock_finds_the_same_and_ends_as_well(sockets: Sockets, 
     sockets.waiting.knocked(has_come=has_come)
     os.write(sockets.pipe_end, b".")
     assert sockets.found(sockets.pipe)
-
-
-@pytest.fixture
-def looks(sockets: Sockets, monkeypatch: pytest.MonkeyPatch) -> list[float]:
-    """How long each wait looked without sleep."""
-    found: list[float] = []
-
-    def spin(timeout_s: float, begin_s: float) -> dict[int, int]:
-        found.append(timeout_s)
-        return {}
-
-    monkeypatch.setattr(sockets.waiting, "_spin", spin)
-    for _ in range(2 * BRISK_WAITS):
-        sockets.waiting._pace.waited(0.0)
-    return found
-
-
-def test_whoever_is_knocked_at_looks_after_a_knock_only(sockets: Sockets, looks: list[float]) -> None:
-    sockets.waiting.readable(0.01, alone=True)
-    assert looks == [SPIN_S]
-    sockets.waiting._pace.waited(0.0)
-    sockets.waiting.knocked(has_come=False)
-    for _ in range(2):
-        sockets.waiting.readable(0.001, alone=True)
-    assert looks == [SPIN_S, KNOCK_S]
