@@ -21,9 +21,10 @@ from oarlock.workers.watch.hand_outs import HandOuts
 from oarlock.workers.watch.hub import WatchHub
 from oarlock.workers.worker_counts import WorkerCounts
 
-SETTLE_AFTER_S: Final = 0.01
-"""What was applied is committed to the replica so much later, unless somebody reads before: writes that come one by
-one share a commit, which costs as much as a write does."""
+SETTLE_AFTER_S: Final = 0.05
+"""What was applied is committed to the replica so much later, unless somebody reads before. Writes that come one by one
+share a commit, which costs as much as a write does, and pages that are changed again and again are written once. With
+10 ms, a put of a thousand clients on ten connections took 20.3 µs of the server's processor time in place of 18.2."""
 MAX_UNSETTLED_BYTES: Final = 1 << 19
 """Of entries that are applied and not committed: what takes some milliseconds to commit."""
 REPORT_EVERY_ENTRIES: Final = 1024
