@@ -315,9 +315,9 @@ class Coordinator:
         reset_to = None if ready.snapshot is None else ready.snapshot[:2]
         # Alone, nobody waits for our heartbeats. The entry that adds a second member has been followed already.
         self._writer.inline = not self._peers.followed
-        self._writer.submit(LogWrite(ready.write, ready.entries, ready.hard_state, ready.truncate_from, reset_to))
-        for done in self._writer.finished_inline():
-            self._written(done)
+        write = LogWrite(ready.write, ready.entries, ready.hard_state, ready.truncate_from, reset_to)
+        if self._writer.submit(write):
+            self._written(write)
             self._marks.written(ready.entries)
 
     def _written(self, done: LogWrite | DropPrefix) -> None:

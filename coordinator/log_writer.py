@@ -105,7 +105,6 @@ class LogWriter:
         self.inline = False
         self._last_write_s = 0.0
         self._in_thread = 0
-        self._done_inline: list[Job] = []
         # Deques, because their append and popleft are atomic: neither thread ever holds the other up with a lock.
         self._waiting: deque[Job] = deque()
         self._durable: deque[Job] = deque()
@@ -121,24 +120,22 @@ class LogWriter:
         """Readable when ``finished`` has something new."""
         return self._read_fd
 
-    def submit(self, job: Job) -> None:
+    def submit(self, job: Job) -> bool:
         """Hands a job over, or does it at once.
+
+        Returns:
+            Whether it is done; if not, ``finished`` tells of it.
 
         Raises:
             Exception: what an inline write raised, see ``finished``.
         """
         if self.inline and not self._in_thread and self._last_write_s < INLINE_MAX_S and isinstance(job, LogWrite):
             self._timed_write((job,))
-            self._done_inline.append(job)
-            return
+            return True
         self._in_thread += 1
         self._waiting.append(job)
         self._wake.release()
-
-    def finished_inline(self) -> list[Job]:
-        """The jobs that were done inline since the last call, in order."""
-        done, self._done_inline = self._done_inline, []
-        return done
+        return False
 
     def finished(self) -> list[Job]:
         """The jobs that the thread has done since the last call, in order.

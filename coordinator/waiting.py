@@ -42,7 +42,7 @@ class Waiting:
 
     def readable(self, timeout_s: float, *, alone: bool) -> Mapping[Any, int]:
         """What has something to read, as the poller names it; nothing after ``timeout_s``, not less than 0, or a moment
-        (``SPIN_S``) later.
+        later (see ``Wakefulness``).
 
         Args:
             alone: there are no links to other members.
@@ -62,7 +62,7 @@ class Waiting:
         return dict(self._poller.poll(0))
 
     def knocked(self, *, has_come: bool) -> None:
-        """A worker has knocked: the next wait is without sleep, for ``KNOCK_S``, unless what it announced has come."""
+        """A worker has knocked: the next wait is without sleep for a moment, unless what it announced has come."""
         self._wakefulness.knocked(time.monotonic(), has_come=has_come)
 
     def _spin(self, timeout_s: float, begin_s: float) -> dict[int, int]:

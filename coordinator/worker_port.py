@@ -87,15 +87,13 @@ class WorkerPort:
     ) -> None:
         """Tells all workers, or all but one, of newly committed entries, or of none as a heartbeat."""
         told = [(worker, channel) for worker, channel in self._channels.items() if worker != but]
-        if told:
-            self._publish(told, (Internal.COMMITTED, self._incarnation, term, leader, commit_index, entries))
+        self._publish(told, term, leader, commit_index, entries)
 
     def publish_to(self, worker: bytes, term: int, leader: int, commit_index: int, entries: Sequence[Entry]) -> None:
         """As ``publish``, one worker; nobody if it is gone."""
         channel = self._channels.get(worker)
         if channel is not None:
-            told = [(worker, channel)]
-            self._publish(told, (Internal.COMMITTED, self._incarnation, term, leader, commit_index, entries))
+            self._publish([(worker, channel)], term, leader, commit_index, entries)
 
     def take_knock(self) -> bool:
         """Whether a worker has said, since the last time, that it is about to propose something."""
@@ -118,8 +116,12 @@ class WorkerPort:
             self._names[channel.fileno()] = name
             self._epoll.register(channel.fileno(), select.EPOLLIN)
 
-    def _publish(self, told: Sequence[tuple[bytes, Channel]], message: Sequence[Any]) -> None:
-        body = pack(message)
+    def _publish(
+        self, told: list[tuple[bytes, Channel]], term: int, leader: int, commit_index: int, entries: Sequence[Entry]
+    ) -> None:
+        if not told:
+            return
+        body = pack((Internal.COMMITTED, self._incarnation, term, leader, commit_index, entries))
         for worker, channel in told:
             if channel.waiting_bytes < MAX_BACKLOG_BYTES:
                 self._send(worker, channel, body)

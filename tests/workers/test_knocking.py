@@ -1,8 +1,10 @@
 from __future__ import annotations
 
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
 
+from oarlock.workers.coordinator_link import CoordinatorLink
 from oarlock.workers.knocking import Knocking
 
 from .grpc_door import connect, grpc_door
@@ -22,9 +24,5 @@ def test_a_client_s_next_bytes_knock_once_where_a_write_is_expected() -> None:
 
 
 def test_a_coordinator_that_is_away_is_not_knocked_at() -> None:
-    from pathlib import Path
-
-    from oarlock.workers.coordinator_link import CoordinatorLink
-
     link = CoordinatorLink(cast(Any, SimpleNamespace()), Path("/nowhere"))
     link.knock()
