@@ -22,7 +22,7 @@ from struct import Struct
 from typing import Final, NamedTuple
 
 from .keys import SHORT_BYTES, stored_key
-from .layout import DELETE, EVENT_ID, EVENT_ID_BYTES, TOMBSTONE_MARK, event_kv
+from .layout import DELETE, EVENT_ID, NO_EVENT, event_kv, forerunner_of
 from .read import ReadView
 from .replica import Replica
 from .write import WriteView
@@ -50,6 +50,15 @@ class _Progress(NamedTuple):
     target: int = 0
     revision: int = 0
     sub: int = 0
+
+
+class _Event(NamedTuple):
+    """What is to be known of an event that is walked."""
+
+    event_id: bytes
+    forerunner: bytes
+    key: bytes
+    kind: int
 
 
 class Compactor:
@@ -92,46 +101,48 @@ def _load(view: ReadView) -> _Progress:
 def _slice(view: WriteView, progress: _Progress, max_events: int) -> _Progress:
     """Handles the next events; returns the progress afterwards."""
     events = _next_events(view, progress, max_events)
-    for event_id, key, kind in events:
-        _remove_forerunner(view, event_id, key)
-        if kind == DELETE and event_id < EVENT_ID.pack(progress.target, 0):
-            _remove(view, event_id, stored_key(key), TOMBSTONE_MARK)
-            _forget_long_key(view, key)
+    target = EVENT_ID.pack(progress.target, 0)
+    for event in events:
+        stored = stored_key(event.key)
+        if event.forerunner != NO_EVENT:
+            _remove(view, event.forerunner, stored)
+        if event.kind == DELETE and event.event_id < target:
+            _remove(view, event.event_id, stored)
+            _forget_long_key(view, event.key)
     if not events:
         return _Progress(progress.target, progress.target, progress.target, 0)
-    revision, sub = EVENT_ID.unpack(events[-1][0])
+    revision, sub = EVENT_ID.unpack(events[-1].event_id)
     return progress._replace(revision=revision, sub=sub + 1)
 
 
-def _next_events(view: WriteView, progress: _Progress, max_events: int) -> list[tuple[bytes, bytes, int]]:
-    """(event id, key, type) of the next events, collected before anything is removed under the cursor."""
+def _next_events(view: WriteView, progress: _Progress, max_events: int) -> list[_Event]:
+    """The next events, collected before anything is removed under the cursor."""
     cursor = view.transaction.cursor(view.tables.events)
     if not cursor.set_range(EVENT_ID.pack(progress.revision, progress.sub)):
         return []
     end = EVENT_ID.pack(progress.target + 1, 0)
-    found, found_bytes = [], 0
+    found: list[_Event] = []
+    found_bytes = 0
     for event_id, record in islice(cursor.iternext(), max_events):
         if event_id >= end or found_bytes > MAX_SLICE_BYTES:
             break
         kind, kv = event_kv(event_id, record)
-        found.append((event_id, kv[0], kind))
+        found.append(_Event(event_id, forerunner_of(record), kv[0], kind))
         found_bytes += len(record)
     return found
 
 
-def _remove_forerunner(view: WriteView, event_id: bytes, key: bytes) -> None:
-    stored = stored_key(key)
-    lines = view.transaction.cursor(view.tables.history)
-    if lines.set_range_dup(stored, event_id) and lines.prev_dup():
-        line = lines.value()
-        _remove(view, line[:EVENT_ID_BYTES], stored, line[EVENT_ID_BYTES:])
-
-
-def _remove(view: WriteView, event_id: bytes, stored: bytes, mark: bytes) -> None:
+def _remove(view: WriteView, event_id: bytes, stored: bytes) -> None:
+    """Removes an event, and its signpost if it has one."""
     view.transaction.delete(event_id, b"", view.tables.events)
-    view.transaction.delete(stored, event_id + mark, view.tables.history)
+    view.transaction.delete(stored, event_id, view.tables.signposts)
 
 
 def _forget_long_key(view: WriteView, key: bytes) -> None:
-    if len(key) > SHORT_BYTES and not view.transaction.cursor(view.tables.history).set_key(stored_key(key)):
-        view.transaction.delete(stored_key(key), b"", view.tables.long_keys)
+    """Where nothing is left of a long key: what is there is in ``current``, what was, ends with a signpost."""
+    if len(key) <= SHORT_BYTES:
+        return
+    stored = stored_key(key)
+    is_there = view.transaction.get(stored, None, view.tables.current) is not None
+    if not is_there and not view.transaction.cursor(view.tables.signposts).set_key(stored):
+        view.transaction.delete(stored, b"", view.tables.long_keys)

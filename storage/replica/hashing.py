@@ -1,6 +1,6 @@
 """The hash of the key space at a revision: two members with the same compaction that hash the same revision agree.
 
-It counts what etcd's HashKV counts (CRC-32 of zlib over our own records, so that values are not equal to etcd's): each
+It counts what etcd's HashKV counts (CRC-32 of zlib over our own events, so that values are not equal to etcd's): each
 event up to the revision, in order. An event at or below the compact revision counts only if it would survive a
 compaction at the hash's revision and is no tombstone. So it does not matter how much of a compaction was done already.
 """
@@ -72,13 +72,13 @@ class KvHash:
         cursor = transaction.cursor(tables.events)
         if not cursor.set_range(self._next):
             return True
-        lines = transaction.cursor(tables.history)
+        signposts = transaction.cursor(tables.signposts)
         walked = walked_bytes = 0
         for event_id, record in islice(cursor.iternext(), max_events):
             if event_id >= self._end:
                 return True
-            if event_id >= self._compacted_end or self._survives(lines, event_id, record):
-                self.hash = crc32(record, crc32(event_id, self.hash))
+            if event_id >= self._compacted_end or self._survives(signposts, event_id, record):
+                self.hash = crc32(record[EVENT_ID_BYTES:], crc32(event_id, self.hash))
             self._next = event_id + b"\0"
             walked += 1
             walked_bytes += len(record)
@@ -86,9 +86,7 @@ class KvHash:
                 return False
         return walked < max_events
 
-    def _survives(self, lines: lmdb.Cursor[bytes], event_id: bytes, record: bytes) -> bool:
+    def _survives(self, signposts: lmdb.Cursor[bytes], event_id: bytes, record: bytes) -> bool:
         """Whether the event is a put and the newest of its key at or below ``hash_revision``."""
         kind, kv = event_kv(event_id, record)
-        if kind == DELETE or not lines.set_range_dup(stored_key(kv[0]), event_id):
-            return False
-        return not lines.next_dup() or lines.value()[:EVENT_ID_BYTES] >= self._end
+        return kind != DELETE and self._view.past.newest(signposts, stored_key(kv[0]), self._end) == event_id

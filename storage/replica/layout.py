@@ -4,9 +4,11 @@
 table          key                                         value
 =============  ==========================================  ========================================================
 ``current``    stored key                                  revision, sub, create revision, version, lease
-``events``     revision, sub                               crc32, type, create revision, version, lease, key length,
-                                                           key, value
-``history``    stored key (with duplicates)                revision, sub, tombstone mark: one for each event of the key
+``events``     revision, sub                               forerunner, crc32, type, create revision, version, lease,
+                                                           key length, key, value
+``signposts``  stored key (with duplicates)                revision, sub: of the key's tombstones, and of each of its
+                                                           puts with a value above 4 KiB, or a version that is a
+                                                           multiple of 16
 ``leases``     lease                                       granted TTL in seconds
 ``lease_keys`` lease (with duplicates)                     stored key
 ``long_keys``  stored key of a long key                    the whole key
@@ -18,14 +20,22 @@ table          key                                         value
 All integers are big-endian, so that byte order is numeric order: events lie in the order in which they happened. What a
 *stored key* is says ``keys``. After ``put a=1``, ``put b=2`` (revisions 2 and 3), ``delete a`` (4):
 
-- ``current``: ``b`` -> (3, 0, create 3, version 1)
-- ``events``:  (2, 0) -> put a=1, (3, 0) -> put b=2, (4, 0) -> delete a
-- ``history``: ``a`` -> (2, 0), (4, 0, tombstone); ``b`` -> (3, 0)
+- ``current``:   ``b`` -> (3, 0, create 3, version 1)
+- ``events``:    (2, 0) -> put a=1, (3, 0) -> put b=2, (4, 0) -> delete a, forerunner (2, 0)
+- ``signposts``: ``a`` -> (4, 0)
+
+The *forerunner* of an event is the event of the same key before it, in the same life of the key: of a put that made the
+key it is ``NO_EVENT``. So the past of a key is a chain, found from its end, which is in ``current``, or from any
+signpost on it: a step back is one event, and to any revision it takes sixteen at most. A table with a line for every
+event would find it at once; but in it each put of a key among many touches a page of its own, and it made up a third
+of a put's cost, and more the longer the history (``past`` has a worked example of the search).
 
 Invariants (the scrubber checks them):
 1. A key is in ``current`` if and only if its newest event is a put; the record is that event's.
-2. Every event has its line in ``history``, and every line its event.
-3. ``lease_keys`` has exactly the keys whose record in ``current`` names that lease; the lease is in ``leases``.
+2. Every event of ``is_signpost`` has its line in ``signposts``, and every line its event.
+3. An event's forerunner is there, unless it is not above the last compaction; it is of the same key, and the version
+   before.
+4. ``lease_keys`` has exactly the keys whose record in ``current`` names that lease; the lease is in ``leases``.
 """
 
 from __future__ import annotations
@@ -40,19 +50,21 @@ from oarlock.wire.operations import EventType, KeyValue
 
 from .errors import LayoutError
 
-FORMAT: Final = b"oarlock replica 1"
+FORMAT: Final = b"oarlock replica 2"
+FORMAT_1: Final = b"oarlock replica 1"
+"""Without forerunners; ``history`` had a line for every event. See ``upgrade``."""
 
-TABLES: Final = ("current", "events", "history", "leases", "lease_keys", "long_keys", "meta", "local")
-WITH_DUPLICATES: Final = frozenset({"history", "lease_keys"})
-"""``history`` is not declared to have duplicates of fixed size, though it has: the compact copy of a large tree of such
-duplicates crashes the process in lmdb 3.0.0 (with LMDB 0.9.36)."""
+TABLES: Final = ("current", "events", "signposts", "leases", "lease_keys", "long_keys", "meta", "local")
+WITH_DUPLICATES: Final = frozenset({"signposts", "lease_keys"})
+"""``signposts`` is not declared to have duplicates of fixed size, though it has: the compact copy of a large tree of
+such duplicates crashes the process in lmdb 3.0.0 (with LMDB 0.9.36)."""
 
 RECORD_TABLES: Final = ("sessions", "alarms", "members", "users", "roles", "settings")
 """Replicated tables whose records only the state machine understands."""
 
 EVENT_ID: Final = Struct(">QI")  # revision, sub
 CURRENT: Final = Struct(">QIQQq")  # event id, create revision, version, lease
-EVENT: Final = Struct(">IBQQqI")  # crc32 of all that follows, type, create revision, version, lease, key length
+EVENT: Final = Struct(">12sIBQQqI")  # forerunner, crc32 of all that follows, type, create, version, lease, key length
 LEASE: Final = Struct(">q")
 TTL: Final = Struct(">q")
 ALARM: Final = Struct(">QB")  # member, alarm
@@ -66,12 +78,20 @@ CURRENT_VERSION_AT: Final = CURRENT_CREATE_AT + 8
 CURRENT_LEASE_AT: Final = CURRENT_VERSION_AT + 8
 _EVENT_BODY: Final = Struct(">BQQqI")
 _U32: Final = Struct(">I")
+_CHECKED_AT: Final = EVENT_ID_BYTES + _U32.size
 _KEY_BYTES_AT: Final = EVENT_BYTES - _U32.size
 
 PUT: Final = int(EventType.PUT)
 DELETE: Final = int(EventType.DELETE)
-PUT_MARK: Final = b"\0"
-TOMBSTONE_MARK: Final = b"\1"
+NO_EVENT: Final = bytes(EVENT_ID_BYTES)
+"""Before every event: the forerunner of a put that made its key."""
+
+SIGNPOST_VERSIONS: Final = 16
+"""Every so many versions a key has a signpost: a sixteenth of what all would cost, for searches of eight steps on
+average."""
+
+MAX_PASSED_BYTES: Final = 4096
+"""A search copies every event that it passes; one with a larger value is a signpost, and searches begin behind it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +143,7 @@ class Meta:
 
 
 def encode_event(kind: int, create: int, version: int, lease: int, key: bytes, value: bytes) -> bytes:
-    """The record of one event in ``events``."""
+    """One event, without its forerunner: what the state hash counts, and the rest of its record in ``events``."""
     body = _EVENT_BODY.pack(kind, create, version, lease, len(key)) + key + value
     return _U32.pack(crc32(body)) + body
 
@@ -135,7 +155,7 @@ def event_kv(event_id: bytes, record: bytes) -> tuple[int, KeyValue]:
         LayoutError: the record is cut off or its type unknown.
     """
     try:
-        _, kind, create, version, lease, key_bytes = EVENT.unpack_from(record)
+        _, _, kind, create, version, lease, key_bytes = EVENT.unpack_from(record)
         (revision, _) = EVENT_ID.unpack(event_id)
     except struct.error as error:
         raise LayoutError(f"event {event_id.hex()}: {error}") from None
@@ -150,11 +170,23 @@ def event_key(record: bytes) -> bytes:
     return record[EVENT_BYTES : EVENT_BYTES + _U32.unpack_from(record, _KEY_BYTES_AT)[0]]
 
 
+def forerunner_of(record: bytes) -> bytes:
+    """The id of the event before this one in the life of its key, ``NO_EVENT`` for none."""
+    return record[:EVENT_ID_BYTES]
+
+
+def is_signpost(kind: int, version: int, value_bytes: int) -> bool:
+    """Whether an event has a line in ``signposts``."""
+    return kind == DELETE or version % SIGNPOST_VERSIONS == 0 or value_bytes > MAX_PASSED_BYTES
+
+
 def event_is_whole(record: bytes) -> bool:
-    """Whether the record is what was written: its checksum and its lengths are right."""
+    """Whether the record is what was written, by its checksum and its lengths; its forerunner is no part of that."""
     if len(record) < EVENT_BYTES:
         return False
-    checksum, kind, _, _, _, key_bytes = EVENT.unpack_from(record)
+    _, checksum, kind, _, _, _, key_bytes = EVENT.unpack_from(record)
     return bool(
-        kind <= DELETE and EVENT_BYTES + key_bytes <= len(record) and checksum == crc32(memoryview(record)[_U32.size :])
+        kind <= DELETE
+        and EVENT_BYTES + key_bytes <= len(record)
+        and checksum == crc32(memoryview(record)[_CHECKED_AT:])
     )

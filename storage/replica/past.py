@@ -1,13 +1,28 @@
 """Reads at a revision that is not the present one, and walks through the history for watchers.
 
-``history`` has one line for each event of a key, in the order of revisions. So the newest event of a key at or below
-revision R is the line before the first line of R + 1: one seek and one step back.
+The newest event of a key at or below revision R is found backwards, from the first signpost above R, or, where there is
+none, from the key's record in ``current``: from forerunner to forerunner until one is at or below R. A worked example,
+with a signpost at every fourth version in place of every sixteenth (``x`` is a tombstone, ``*`` a signpost)::
+
+    revision    3    5    7    8*   9    12x*   15   16
+    version     1    2    3    4    5           1    2
+
+    R = 6       the first signpost above it is 8: 8 -> 7 -> 5, the answer
+    R = 9       12x -> 9
+    R = 12      no signpost above it, and ``current`` has 16: 16 -> 15 -> no event: the key was not there
+    R = 15      16 -> 15
+    R = 99      ``current`` has 16, the answer
+
+Every step is in one life of the key, since a tombstone is always a signpost: whoever begins above it, begins there.
+A forerunner that a compaction removed is never asked for: it was removed since its successor is at or below the compact
+revision too, and so is nearer to every R that can be read.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from itertools import chain
+from heapq import merge
+from itertools import chain, groupby
 from pathlib import Path
 
 import lmdb
@@ -16,7 +31,7 @@ from oarlock.wire.errors import DamageError
 from oarlock.wire.operations import KeyValue
 
 from .keys import SHORT_BYTES, stored_bounds, stored_key, whole_keys
-from .layout import DELETE, EVENT_ID, EVENT_ID_BYTES, TOMBSTONE_MARK, event_key, event_kv
+from .layout import DELETE, EVENT_ID, EVENT_ID_BYTES, NO_EVENT, event_key, event_kv, forerunner_of
 from .tables import Tables
 from .walk import in_chunks, key_chunks
 
@@ -60,18 +75,40 @@ class Past:
 
     def get(self, key: bytes, revision: int) -> KeyValue | None:
         """The key after ``revision``; None if it was not there."""
-        line = self._newest_line(self._lines(), stored_key(key), revision)
-        return None if line is None else self._kv(line)
+        event_id = self.newest(self._signposts(), stored_key(key), EVENT_ID.pack(revision + 1, 0))
+        return None if event_id is None else self._kv(event_id)
+
+    def newest(self, signposts: lmdb.Cursor[bytes], stored: bytes, behind: bytes) -> bytes | None:
+        """The newest event of a key before a moment.
+
+        Args:
+            signposts: a cursor of this table, which is moved.
+            stored: the key, as it is stored.
+            behind: an event id, not below that of the last compaction; what is sought is below it.
+
+        Returns:
+            The event's id, None if the key was not there.
+        """
+        if signposts.set_range_dup(stored, behind):
+            event_id = signposts.value()
+        else:
+            row = self._transaction.get(stored, None, self._tables.current)
+            if row is None:
+                return None
+            event_id = row[:EVENT_ID_BYTES]
+        while event_id >= behind:
+            event_id = forerunner_of(self._event(event_id))
+        return None if event_id == NO_EVENT else event_id
 
     def scan(self, start: bytes, end: bytes | None, revision: int, keys_only: bool) -> Iterator[KeyValue]:
         """The keys from ``start`` up to ``end`` after ``revision``, in order."""
-        for _, line in self._lines_of_range(start, end, revision):
-            kv = self._kv(line)
+        for _, event_id in self._events_of_range(start, end, revision):
+            kv = self._kv(event_id)
             yield (kv[0], b"", *kv[2:]) if keys_only else kv
 
     def count_chunks(self, start: bytes, end: bytes | None, revision: int) -> Iterator[int]:
         """How many keys ``scan`` would give, chunk by chunk, without a look at the events."""
-        return map(len, in_chunks(self._lines_of_range(start, end, revision)))
+        return map(len, in_chunks(self._events_of_range(start, end, revision)))
 
     def changes(
         self, start: bytes, end: bytes | None, first_revision: int, last_revision: int
@@ -93,16 +130,31 @@ class Past:
             yield EVENT_ID.unpack(event_id)[0], _change(event_id, record) if wanted else None
 
     def changes_of_key(self, key: bytes, first_revision: int, last_revision: int) -> Iterator[tuple[int, Change]]:
-        """As ``changes``, of one key, by its own lines."""
-        cursor = self._lines()
-        if not cursor.set_range_dup(stored_key(key), EVENT_ID.pack(first_revision, 0)):
-            return
-        behind = EVENT_ID.pack(last_revision + 1, 0)
-        for line in cursor.iternext_dup():
-            if line >= behind:
-                return
-            event_id = line[:EVENT_ID_BYTES]
-            yield EVENT_ID.unpack(event_id)[0], _change(event_id, self._event(event_id))
+        """As ``changes``, of one key, from signpost to signpost: never more than sixteen events at once."""
+        stored = stored_key(key)
+        begin, behind = EVENT_ID.pack(max(first_revision, 1), 0), EVENT_ID.pack(last_revision + 1, 0)
+        signposts = self._signposts()
+        found = signposts.set_range_dup(stored, begin)
+        while found and begin < behind:
+            signpost = signposts.value()
+            yield from self._chain(begin, signpost, behind)
+            begin = signpost + b"\0"
+            found = signposts.next_dup()
+        row = self._transaction.get(stored, None, self._tables.current)
+        if row is not None:
+            yield from self._chain(begin, row[:EVENT_ID_BYTES], behind)
+
+    def _chain(self, begin: bytes, newest: bytes, behind: bytes) -> Iterator[tuple[int, Change]]:
+        """The changes of a key from ``begin`` on up to and with ``newest``, but none from ``behind`` on."""
+        found: list[tuple[bytes, bytes]] = []
+        event_id = newest
+        while event_id >= begin:
+            record = self._event(event_id)
+            if event_id < behind:
+                found.append((event_id, record))
+            event_id = forerunner_of(record)
+        for event_id, record in reversed(found):
+            yield EVENT_ID.unpack(event_id)[0], _change(event_id, record)
 
     def changes_of_range(
         self, start: bytes, end: bytes | None, first_revision: int, last_revision: int
@@ -112,32 +164,29 @@ class Past:
             return self.changes_of_key(start, first_revision, last_revision)
         return self.changes(start, end, first_revision, last_revision)
 
-    def _lines(self) -> lmdb.Cursor[bytes]:
-        return self._transaction.cursor(self._tables.history)
+    def _signposts(self) -> lmdb.Cursor[bytes]:
+        return self._transaction.cursor(self._tables.signposts)
 
-    def _newest_line(self, cursor: lmdb.Cursor[bytes], stored: bytes, revision: int) -> bytes | None:
-        """The line of the newest event at or below ``revision``, None if there is none or it is a tombstone."""
-        if cursor.set_range_dup(stored, EVENT_ID.pack(revision + 1, 0)):
-            found = cursor.prev_dup()
-        else:
-            found = cursor.set_key(stored) and cursor.last_dup()
-        if not found:
-            return None
-        line = cursor.value()
-        return None if line[EVENT_ID_BYTES:] == TOMBSTONE_MARK else line
-
-    def _lines_of_range(self, start: bytes, end: bytes | None, revision: int) -> Iterator[tuple[bytes, bytes]]:
-        """(key, line) of what was there after ``revision``, in key order."""
+    def _events_of_range(self, start: bytes, end: bytes | None, revision: int) -> Iterator[tuple[bytes, bytes]]:
+        """(key, event id) of what was there after ``revision``, in key order."""
         first, last = stored_bounds(start, end)
-        found = self._present(chain.from_iterable(key_chunks(self._lines(), first, last)), revision)
+        found = self._present(self._keys(first, last), EVENT_ID.pack(revision + 1, 0))
         return whole_keys(found, start, end, self.whole_key) if self.has_long_keys(first, last) else found
 
-    def _present(self, stored_keys: Iterator[bytes], revision: int) -> Iterator[tuple[bytes, bytes]]:
-        cursor = self._lines()
+    def _keys(self, first: bytes, last: bytes | None) -> Iterator[bytes]:
+        """All stored keys of a range that are or were there, each once: those that are, and those with a signpost."""
+        present, signposts = (
+            chain.from_iterable(key_chunks(self._transaction.cursor(table), first, last))
+            for table in (self._tables.current, self._tables.signposts)
+        )
+        return (stored for stored, _ in groupby(merge(present, signposts)))
+
+    def _present(self, stored_keys: Iterator[bytes], behind: bytes) -> Iterator[tuple[bytes, bytes]]:
+        signposts = self._signposts()
         for stored in stored_keys:
-            line = self._newest_line(cursor, stored, revision)
-            if line is not None:
-                yield stored, line
+            event_id = self.newest(signposts, stored, behind)
+            if event_id is not None:
+                yield stored, event_id
 
     def _event(self, event_id: bytes) -> bytes:
         record = self._transaction.get(event_id, None, self._tables.events)
@@ -145,8 +194,7 @@ class Past:
             raise DamageError(self._path, 0, f"table events lacks {EVENT_ID.unpack(event_id)}")
         return record
 
-    def _kv(self, line: bytes) -> KeyValue:
-        event_id = line[:EVENT_ID_BYTES]
+    def _kv(self, event_id: bytes) -> KeyValue:
         return event_kv(event_id, self._event(event_id))[1]
 
 

@@ -49,6 +49,7 @@ class ReadView:
         compact_revision: the last compaction, -1 for none.
         opened_at_s: when it began, on the monotonic clock.
         transaction, tables, path: LMDB's, for the modules of this package.
+        past: the history, for the modules of this package.
 
     Raises (any method): ReadExpiredError if the view was open for longer than the replica allows, DamageError if the
     tables contradict each other, ReplicaFailedError if the engine fails.
@@ -75,7 +76,7 @@ class ReadView:
         self._get = transaction.get
         self._current = tables.current
         self._events = tables.events
-        self._past = Past(transaction, tables, path)
+        self.past = Past(transaction, tables, path)
 
     def __enter__(self) -> ReadView:
         return self
@@ -112,7 +113,7 @@ class ReadView:
         """
         if revision and self._is_past(revision):
             with self.translated():
-                return self._past.get(key, revision)
+                return self.past.get(key, revision)
         try:
             row = self._get(key if len(key) <= SHORT_BYTES else stored_key(key), None, self._current)
             if row is None:
@@ -151,7 +152,7 @@ class ReadView:
             most: rows wanted in all, None for all.
         """
         if revision and self._is_past(revision):
-            found = _bounded(islice(self._past.scan(start, end, revision, keys_only), most))
+            found = _bounded(islice(self.past.scan(start, end, revision, keys_only), most))
         else:
             found = starmap(_kvs_of, self._present_rows(start, end, keys_only, most))
         return self._guarded(found)
@@ -179,7 +180,7 @@ class ReadView:
         """How many keys ``scan`` would give, as numbers to be added: each of about a chunk, but the number of all keys
         at present is known."""
         if revision and self._is_past(revision):
-            return self._guarded(self._past.count_chunks(start, end, revision))
+            return self._guarded(self.past.count_chunks(start, end, revision))
         return self._guarded(self._present_counts(start, end))
 
     def _present_counts(self, start: bytes, end: bytes | None) -> Iterator[int]:
@@ -187,7 +188,7 @@ class ReadView:
             yield int(self.transaction.stat(self._current)["entries"])
             return
         first, last = stored_bounds(start, end)
-        if self._past.has_long_keys(first, last):
+        if self.past.has_long_keys(first, last):
             yield from map(len, self._rows(start, end))
         else:
             yield from map(len, key_chunks(self.transaction.cursor(self._current), first, last))
@@ -229,9 +230,9 @@ class ReadView:
         """Rows of ``current`` with whole keys, in chunks."""
         first, last = stored_bounds(start, end)
         found = chunks(self.transaction.cursor(self._current), first, last)
-        if not self._past.has_long_keys(first, last):
+        if not self.past.has_long_keys(first, last):
             return found
-        return in_chunks(whole_keys(chain.from_iterable(found), start, end, self._past.whole_key))
+        return in_chunks(whole_keys(chain.from_iterable(found), start, end, self.past.whole_key))
 
     # --- leases and records ---
 
@@ -252,7 +253,7 @@ class ReadView:
             cursor = self.transaction.cursor(self.tables.lease_keys)
             if not cursor.set_key(LEASE.pack(lease)):
                 return []
-            return sorted(self._past.whole_key(stored) for stored in cursor.iternext_dup())
+            return sorted(self.past.whole_key(stored) for stored in cursor.iternext_dup())
 
     def get_record(self, table: str, key: bytes) -> bytes | None:
         """A record of the state machine's own tables (``layout.RECORD_TABLES``)."""
@@ -282,7 +283,7 @@ class ReadView:
             CompactedError: ``first_revision`` is below ``compact_revision``, at once.
         """
         self._refuse_compacted(first_revision)
-        found = self._past.changes_of_range(start, end, first_revision, last_revision)
+        found = self.past.changes_of_range(start, end, first_revision, last_revision)
         return self._guarded(_wanted(found))
 
     def history_page(
@@ -315,7 +316,7 @@ class ReadView:
         looked_at = page_bytes = 0
         last = first_revision
         with self.translated():
-            for revision, change in self._past.changes_of_range(start, end, first_revision, last_revision):
+            for revision, change in self.past.changes_of_range(start, end, first_revision, last_revision):
                 if revision != last and (looked_at >= max_events or page_bytes >= max_bytes):
                     return events, revision
                 last = revision
@@ -330,7 +331,7 @@ class ReadView:
     def _before(self, kv: KeyValue) -> KeyValue | None:
         """The kv of the revision before an event's, None if there was none or it is compacted (etcd)."""
         revision = kv[3] - 1
-        return self._past.get(kv[0], revision) if revision >= self.compact_revision else None
+        return self.past.get(kv[0], revision) if revision >= self.compact_revision else None
 
     def hash_kv(self, revision: int = 0) -> KvHash:
         """A hash of the key space at a revision, to be computed in steps while this view is open.

@@ -427,8 +427,18 @@ def _open(directory: Path, map_bytes: int, fresh: bool) -> tuple[lmdb.Environmen
     except lmdb.Error as error:
         raise engine_error(error, path) from error
     try:
-        tables, meta = create_tables(environment) if fresh else open_tables(environment, path)
+        tables, meta = create_tables(environment) if fresh else _open_tables(environment, path)
     except BaseException:
         environment.close()
         raise
     return environment, tables, meta
+
+
+def _open_tables(environment: lmdb.Environment, path: Path) -> tuple[Tables, Meta]:
+    """As ``open_tables``, with as large a map as an older format needs to become the present one."""
+    for _ in range(MAX_GROWTHS):
+        try:
+            return open_tables(environment, path)
+        except lmdb.MapFullError:
+            environment.set_mapsize(environment.info()["map_size"] * 2)
+    raise ReplicaFullError

@@ -8,6 +8,7 @@ from typing import Final, NamedTuple, NoReturn
 import lmdb
 
 from oarlock.wire.errors import DamageError
+from oarlock.wire.operations import KeyValue
 
 from .keys import SHORT_BYTES, stored_key
 from .layout import (
@@ -17,12 +18,13 @@ from .layout import (
     EVENT_ID,
     EVENT_ID_BYTES,
     LEASE,
+    NO_EVENT,
     PUT,
-    PUT_MARK,
-    TOMBSTONE_MARK,
     event_is_whole,
     event_key,
     event_kv,
+    forerunner_of,
+    is_signpost,
 )
 from .read import ReadView
 from .replica import Replica
@@ -85,7 +87,8 @@ class _Checks:
         self._path = view.path
         self._transaction = view.transaction
         self._tables = view.tables
-        self._lines = view.transaction.cursor(view.tables.history)
+        self._signposts = view.transaction.cursor(view.tables.signposts)
+        self._compacted_end = EVENT_ID.pack(max(view.compact_revision, 0) + 1, 0)
 
     def run(self, place: _Place, max_rows: int) -> _Place:
         """Checks up to ``max_rows`` rows of one table; returns where to go on."""
@@ -107,7 +110,7 @@ class _Checks:
         return (
             _Phase(tables.events, False, self._check_event),
             _Phase(tables.current, False, self._check_current),
-            _Phase(tables.history, True, self._check_line),
+            _Phase(tables.signposts, True, self._check_signpost),
             _Phase(tables.lease_keys, True, self._check_attachment),
             _Phase(tables.long_keys, False, self._check_long_key),
         )
@@ -117,13 +120,36 @@ class _Checks:
             self._fail(f"the event {_name(event_id)} does not match its checksum")
         kind, kv = event_kv(event_id, record)
         stored = stored_key(kv[0])
-        if not self._lines.set_key_dup(stored, event_id + (TOMBSTONE_MARK if kind == DELETE else PUT_MARK)):
-            self._fail(f"table history lacks {_name(event_id)}")
-        if self._lines.next_dup():
-            return
-        current = self._get(stored, self._tables.current)
-        if current != (None if kind == DELETE else _current_of(event_id, record)):
+        if is_signpost(kind, kv[4], len(kv[1])) and not self._signposts.set_key_dup(stored, event_id):
+            self._fail(f"table signposts lacks {_name(event_id)}")
+        self._check_forerunner(event_id, record, kind, kv)
+        if not self._agrees(self._get(stored, self._tables.current), stored, event_id, record, kind):
             self._fail(f"table current contradicts the event {_name(event_id)}")
+
+    def _check_forerunner(self, event_id: bytes, record: bytes, kind: int, kv: KeyValue) -> None:
+        forerunner = forerunner_of(record)
+        if (forerunner == NO_EVENT) != (kind == PUT and kv[4] == 1) or forerunner >= event_id:
+            self._fail(f"the event {_name(event_id)} has the forerunner {_name(forerunner)}")
+        if forerunner < self._compacted_end:
+            return
+        before = self._get(forerunner, self._tables.events)
+        if before is None:
+            self._fail(f"table events lacks {_name(forerunner)}, the forerunner of {_name(event_id)}")
+        kind_before, kv_before = event_kv(forerunner, before)
+        follows = kind == DELETE or (kv_before[2], kv_before[4] + 1) == (kv[2], kv[4])
+        if kind_before != PUT or kv_before[0] != kv[0] or not follows:
+            self._fail(f"the event {_name(event_id)} has the forerunner {_name(forerunner)}")
+
+    def _agrees(self, row: bytes | None, stored: bytes, event_id: bytes, record: bytes, kind: int) -> bool:
+        """Whether the row of ``current`` may be that of the key whose event this is: the event's, or a newer one."""
+        if row is None:
+            if not (self._signposts.set_key(stored) and self._signposts.last_dup()):
+                return False
+            newest = self._signposts.value()  # the tombstone; were it a put, then its own check would fail
+            return newest > event_id or (newest == event_id and kind == DELETE)
+        if row[:EVENT_ID_BYTES] == event_id:
+            return kind == PUT and row == _current_of(event_id, record)
+        return row[:EVENT_ID_BYTES] > event_id
 
     def _check_current(self, stored: bytes, row: bytes) -> None:
         event_id = row[:EVENT_ID_BYTES]
@@ -137,13 +163,20 @@ class _Checks:
         lease = row[-LEASE.size :]
         if lease != NO_LEASE and not self._transaction.cursor(self._tables.lease_keys).set_key_dup(lease, stored):
             self._fail(f"table lease_keys lacks key {stored[:64]!r}")
+        self._check_long_form(stored)
 
-    def _check_line(self, stored: bytes, line: bytes) -> None:
-        record = self._get(line[:EVENT_ID_BYTES], self._tables.events)
-        if record is None or stored != stored_key(event_key(record)):
-            self._fail(f"table history has {_name(line)} for key {stored[:64]!r}, and table events has not")
+    def _check_long_form(self, stored: bytes) -> None:
         if len(stored) > SHORT_BYTES and self._get(stored, self._tables.long_keys) is None:
             self._fail(f"table long_keys lacks {stored[-8:].hex()}")
+
+    def _check_signpost(self, stored: bytes, event_id: bytes) -> None:
+        record = self._get(event_id, self._tables.events)
+        if record is None or stored != stored_key(event_key(record)):
+            self._fail(f"table signposts has {_name(event_id)} for key {stored[:64]!r}, and table events has not")
+        kind, kv = event_kv(event_id, record)
+        if not is_signpost(kind, kv[4], len(kv[1])):
+            self._fail(f"table signposts has {_name(event_id)}, of version {kv[4]}")
+        self._check_long_form(stored)
 
     def _check_attachment(self, lease: bytes, stored: bytes) -> None:
         row = self._get(stored, self._tables.current)
@@ -151,7 +184,8 @@ class _Checks:
             self._fail(f"key {stored[:64]!r} is not attached to the lease {lease.hex()}")
 
     def _check_long_key(self, stored: bytes, key: bytes) -> None:
-        if stored_key(key) != stored or not self._lines.set_key(stored):
+        is_known = self._get(stored, self._tables.current) is not None or self._signposts.set_key(stored)
+        if stored_key(key) != stored or not is_known:
             self._fail(f"table long_keys has a wrong key for {stored[-8:].hex()}")
 
     def _get(self, key: bytes, table: lmdb._Database) -> bytes | None:
@@ -176,7 +210,7 @@ def _rows_after(
 
 def _current_of(event_id: bytes, record: bytes) -> bytes:
     """What ``current`` has for a key whose newest event this is."""
-    _, kind, create, version, lease, _ = EVENT.unpack_from(record)
+    _, _, kind, create, version, lease, _ = EVENT.unpack_from(record)
     return CURRENT.pack(*EVENT_ID.unpack(event_id), create, version, lease) if kind == PUT else b""
 
 

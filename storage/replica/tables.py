@@ -10,7 +10,8 @@ import lmdb
 from oarlock.wire.errors import DamageError
 
 from .errors import LayoutError
-from .layout import FORMAT, RECORD_TABLES, TABLES, WITH_DUPLICATES, Meta
+from .layout import FORMAT, FORMAT_1, RECORD_TABLES, TABLES, WITH_DUPLICATES, Meta
+from .upgrade import HISTORY, give_forerunners
 
 DATA_FILE = "data.mdb"
 FORMAT_KEY = b"format"
@@ -25,7 +26,7 @@ class Tables(NamedTuple):
 
     current: lmdb._Database
     events: lmdb._Database
-    history: lmdb._Database
+    signposts: lmdb._Database
     leases: lmdb._Database
     lease_keys: lmdb._Database
     long_keys: lmdb._Database
@@ -43,7 +44,7 @@ def open_environment(directory: Path, map_bytes: int) -> lmdb.Environment:
     return lmdb.open(
         str(directory),
         map_size=map_bytes,
-        max_dbs=len(TABLES) + len(RECORD_TABLES),
+        max_dbs=len(TABLES) + len(RECORD_TABLES) + 1,  # one that is upgraded has a table more
         max_readers=MAX_READERS,
         sync=False,
         metasync=False,
@@ -62,7 +63,7 @@ def create_tables(environment: lmdb.Environment) -> tuple[Tables, Meta]:
 
 
 def open_tables(environment: lmdb.Environment, path: Path) -> tuple[Tables, Meta]:
-    """Opens the tables of a replica that exists.
+    """Opens the tables of a replica that exists. One of format 1 becomes one of the present format, or stays as it was.
 
     Args:
         environment: of the replica.
@@ -70,12 +71,16 @@ def open_tables(environment: lmdb.Environment, path: Path) -> tuple[Tables, Meta
 
     Raises:
         DamageError: a table is missing, or the file is of another format.
+        lmdb.MapFullError: the map has no room for the new format.
     """
     try:
         # A write transaction, though it writes nothing: its commit is what keeps the handles for good.
         with environment.begin(write=True) as transaction:
+            _upgrade(environment, transaction)
             tables = _open_all(environment, transaction, create=False)
             return tables, read_meta(transaction, tables)
+    except lmdb.MapFullError:
+        raise
     except (lmdb.Error, LayoutError) as error:
         raise DamageError(path, 0, str(error)) from error
 
@@ -86,10 +91,32 @@ def read_meta(transaction: lmdb.Transaction[bytes], tables: Tables) -> Meta:
     Raises:
         LayoutError: it is missing, damaged or of another format.
     """
-    found = transaction.get(FORMAT_KEY, db=tables.meta)
-    if found != FORMAT:
-        raise LayoutError(f"format {found!r} is not {FORMAT!r}")
+    _check_format(transaction, tables.meta, FORMAT)
     return Meta.decode(transaction.get(META_KEY, b"", db=tables.meta))
+
+
+def _check_format(transaction: lmdb.Transaction[bytes], meta: lmdb._Database, *known: bytes) -> None:
+    found = transaction.get(FORMAT_KEY, db=meta)
+    if found not in known:
+        raise LayoutError(f"format {found!r} is not {known[0]!r}")
+
+
+def _upgrade(environment: lmdb.Environment, transaction: lmdb.Transaction[bytes]) -> None:
+    """Brings a replica of format 1 to the present format, in the transaction.
+
+    Raises:
+        LayoutError: it is of neither, or its tables contradict each other.
+    """
+    meta = environment.open_db(b"meta", txn=transaction, create=False)
+    _check_format(transaction, meta, FORMAT, FORMAT_1)
+    if transaction.get(FORMAT_KEY, db=meta) == FORMAT:
+        return
+    history = environment.open_db(HISTORY, txn=transaction, create=False, dupsort=True)
+    events = environment.open_db(b"events", txn=transaction, create=False)
+    signposts = environment.open_db(b"signposts", txn=transaction, dupsort=True)
+    give_forerunners(transaction, history, events, signposts)
+    transaction.drop(history)
+    transaction.put(FORMAT_KEY, FORMAT, db=meta)
 
 
 def _open_all(environment: lmdb.Environment, transaction: lmdb.Transaction[bytes], *, create: bool) -> Tables:

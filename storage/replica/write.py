@@ -24,9 +24,10 @@ from .layout import (
     EVENT_ID,
     EVENT_ID_BYTES,
     LEASE,
+    MAX_PASSED_BYTES,
+    NO_EVENT,
     PUT,
-    PUT_MARK,
-    TOMBSTONE_MARK,
+    SIGNPOST_VERSIONS,
     TTL,
     Meta,
     encode_event,
@@ -90,7 +91,7 @@ class WriteView(ReadView):
         self._effects: list[bytes] = []
         self._write = transaction.put
         self._append = transaction.cursor(tables.events).put
-        self._history = tables.history
+        self._signposts = tables.signposts
         self._on_commit = on_commit
         self._on_abort = on_abort
         self._on_left = on_left
@@ -174,8 +175,9 @@ class WriteView(ReadView):
         revision, sub = self.revision + 1, self._sub
         row = self._get(stored, None, self._current)
         if row is None:
-            previous, create, version, old_lease = None, revision, 1, 0
+            previous, create, version, old_lease, forerunner = None, revision, 1, 0, NO_EVENT
         else:
+            forerunner = row[:EVENT_ID_BYTES]
             mod, _, create, version, old_lease = _unpack_current(row)
             previous = (
                 (key, self._value(key, row, mod), create, mod, version, old_lease) if self.with_previous else None
@@ -183,9 +185,10 @@ class WriteView(ReadView):
             version += 1
         event_id = _pack_event_id(revision, sub)
         event = encode_event(PUT, create, version, lease, key, value)
-        self._append(event_id, event, True, True, True)
+        self._append(event_id, forerunner + event, True, True, True)
         self._write(stored, _pack_current(revision, sub, create, version, lease), True, True, False, self._current)
-        self._write(stored, event_id + PUT_MARK, True, True, False, self._history)
+        if version % SIGNPOST_VERSIONS == 0 or len(value) > MAX_PASSED_BYTES:  # as is_signpost says
+            self._write(stored, event_id, True, True, False, self._signposts)
         if lease != old_lease:
             self._move(stored, old_lease, lease)
         self._effects += (_pack_effect(_EVENT, len(event), revision, sub), event)
@@ -208,9 +211,9 @@ class WriteView(ReadView):
         revision, sub = self.revision + 1, self._sub
         event_id = _pack_event_id(revision, sub)
         event = encode_event(DELETE, 0, 0, 0, key, b"")
-        self._append(event_id, event, True, True, True)
+        self._append(event_id, row[:EVENT_ID_BYTES] + event, True, True, True)
         self.transaction.delete(stored, b"", self._current)
-        self._write(stored, event_id + TOMBSTONE_MARK, True, True, False, self._history)
+        self._write(stored, event_id, True, True, False, self._signposts)
         if lease:
             self._move(stored, lease, 0)
         self._effects += (_pack_effect(_EVENT, len(event), revision, sub), event)

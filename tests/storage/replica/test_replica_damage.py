@@ -10,6 +10,7 @@ import pytest
 from replica_cases import AMPLE_MAP, BOOT, SMALL_MAP, delete, entry, open_replica, put, scrub
 
 from oarlock.storage.replica import Replica, ReplicaFailedError, ReplicaUntrustedError, Scrubber
+from oarlock.storage.replica.layout import EVENT_ID, NO_EVENT, SIGNPOST_VERSIONS
 from oarlock.storage.replica.pages import check_pages
 from oarlock.wire.errors import DamageError
 
@@ -138,8 +139,8 @@ def test_a_replica_of_another_format_is_damage(data: Path) -> None:
     with lmdb.open(str(data.parent), max_dbs=20) as environment:
         meta = environment.open_db(b"meta", create=False)
         with environment.begin(write=True, db=meta) as transaction:
-            transaction.put(b"format", b"oarlock replica 2")
-    with pytest.raises(DamageError, match="replica 2"):
+            transaction.put(b"format", b"oarlock replica 3")
+    with pytest.raises(DamageError, match="replica 3"):
         open_replica(data.parent)
 
 
@@ -224,14 +225,14 @@ def _damaged(replica: Replica, table: str, change: str) -> None:
     with replica.write() as view:
         handle = getattr(view.tables, table)
         key, value = next(iter(view.transaction.cursor(handle)))
-        view.transaction.delete(key, value if table in ("history", "lease_keys") else b"", handle)
+        view.transaction.delete(key, value if table in ("signposts", "lease_keys") else b"", handle)
         if change == "flip":
             view.transaction.put(key, value[:-1] + bytes((value[-1] ^ 1,)), db=handle)
 
 
 _DAMAGES = [
     (table, change)
-    for table in ("events", "current", "history", "leases", "lease_keys", "long_keys")
+    for table in ("events", "current", "signposts", "leases", "lease_keys", "long_keys")
     for change in ("flip", "delete")
     if (table, change) != ("leases", "flip")  # nothing else says what a lease's TTL is
 ]
@@ -244,9 +245,37 @@ def test_a_scrub_finds_a_row_that_is_wrong_or_missing(tmp_path: Path, table: str
         view.grant_lease(1, 60)
         view.put(b"a", b"value", 1)
         view.put(b"k" * 600, b"value", 1)
+    for _ in range(SIGNPOST_VERSIONS):
+        put(replica, b"hot")
     scrub(replica)
     _damaged(replica, table, change)
     with pytest.raises(DamageError, match=r"data\.mdb"):
+        scrub(replica)
+    replica.close()
+
+
+@pytest.mark.parametrize("forerunner", [NO_EVENT, EVENT_ID.pack(2, 0), EVENT_ID.pack(3, 0), EVENT_ID.pack(9, 9)])
+def test_a_scrub_finds_a_forerunner_that_is_wrong(tmp_path: Path, forerunner: bytes) -> None:
+    replica = open_replica(tmp_path / "r")
+    put(replica, b"a")
+    put(replica, b"b")
+    put(replica, b"a")
+    put(replica, b"a")
+    with replica.write() as view:
+        newest, record = list(view.transaction.cursor(view.tables.events))[-1]
+        view.transaction.put(newest, forerunner + record[len(NO_EVENT) :], db=view.tables.events)
+    with pytest.raises(DamageError, match="the event 5.0 has the forerunner" if forerunner < newest else r"5\.0"):
+        scrub(replica)
+    replica.close()
+
+
+@pytest.mark.parametrize("versions", [SIGNPOST_VERSIONS - 1, SIGNPOST_VERSIONS, SIGNPOST_VERSIONS + 1])
+def test_a_scrub_finds_that_the_row_of_a_key_is_missing_whatever_its_version(tmp_path: Path, versions: int) -> None:
+    replica = open_replica(tmp_path / "r")
+    for _ in range(versions):
+        put(replica, b"a")
+    _damaged(replica, "current", "delete")
+    with pytest.raises(DamageError, match="table current contradicts the event"):
         scrub(replica)
     replica.close()
 

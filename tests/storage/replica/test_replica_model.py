@@ -13,6 +13,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from replica_cases import open_replica, scrub
 
 from oarlock.storage.replica import Compactor, ReplicaFullError, WriteView
+from oarlock.storage.replica.layout import SIGNPOST_VERSIONS
 from oarlock.wire.operations import Event, KeyValue
 
 State = dict[bytes, KeyValue]
@@ -107,6 +108,11 @@ class ReplicaMachine(RuleBasedStateMachine):
         for operation in operations:
             self.contract.apply(operation)
         assert told == self.contract.history(b"", None, before + 1, self.contract.revision)
+
+    @rule(key=keys, versions=st.integers(1, 2 * SIGNPOST_VERSIONS + 1))
+    def write_often(self, key: bytes, versions: int) -> None:
+        """So many versions of a key that its history has signposts."""
+        self.write([[("put", key, 1, 0)]] * versions)
 
     def _write(self, operations: list[list[Any]]) -> list[Event]:
         with self.replica.write() as view:
