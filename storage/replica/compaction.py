@@ -21,8 +21,10 @@ from itertools import islice
 from struct import Struct
 from typing import Final, NamedTuple
 
+from oarlock.wire.errors import DamageError
+
 from .keys import SHORT_BYTES, stored_key
-from .layout import DELETE, EVENT_ID, NO_EVENT, event_kv, forerunner_of
+from .layout import DELETE, EVENT_ID, NO_EVENT, event_is_whole, event_kv, forerunner_of
 from .read import ReadView
 from .replica import Replica
 from .write import WriteView
@@ -126,6 +128,8 @@ def _next_events(view: WriteView, progress: _Progress, max_events: int) -> list[
     for event_id, record in islice(cursor.iternext(), max_events):
         if event_id >= end or found_bytes > MAX_SLICE_BYTES:
             break
+        if not event_is_whole(record):  # what it says would be removed
+            raise DamageError(view.path, 0, f"the event {EVENT_ID.unpack(event_id)} does not match its checksum")
         kind, kv = event_kv(event_id, record)
         found.append(_Event(event_id, forerunner_of(record), kv[0], kind))
         found_bytes += len(record)

@@ -14,7 +14,7 @@ from zlib import crc32
 import lmdb
 
 from .keys import stored_key
-from .layout import DELETE, EVENT_ID, EVENT_ID_BYTES, event_kv
+from .layout import DELETE, EVENT_BODY_AT, EVENT_ID, event_kv
 
 if TYPE_CHECKING:
     from .read import ReadView
@@ -78,7 +78,7 @@ class KvHash:
             if event_id >= self._end:
                 return True
             if event_id >= self._compacted_end or self._survives(signposts, event_id, record):
-                self.hash = crc32(record[EVENT_ID_BYTES:], crc32(event_id, self.hash))
+                self.hash = crc32(record[EVENT_BODY_AT:], crc32(event_id, self.hash))
             self._next = event_id + b"\0"
             walked += 1
             walked_bytes += len(record)

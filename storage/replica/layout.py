@@ -4,8 +4,8 @@
 table          key                                         value
 =============  ==========================================  ========================================================
 ``current``    stored key                                  revision, sub, create revision, version, lease
-``events``     revision, sub                               forerunner, crc32, type, create revision, version, lease,
-                                                           key length, key, value
+``events``     revision, sub                               forerunner, checksum, type, create revision, version,
+                                                           lease, key length, key, value
 ``signposts``  stored key (with duplicates)                revision, sub: of the key's tombstones, and of each of its
                                                            puts with a value above 4 KiB, or a version that is a
                                                            multiple of 16
@@ -64,7 +64,7 @@ RECORD_TABLES: Final = ("sessions", "alarms", "members", "users", "roles", "sett
 
 EVENT_ID: Final = Struct(">QI")  # revision, sub
 CURRENT: Final = Struct(">QIQQq")  # event id, create revision, version, lease
-EVENT: Final = Struct(">12sIBQQqI")  # forerunner, crc32 of all that follows, type, create, version, lease, key length
+EVENT: Final = Struct(">12sIBQQqI")  # forerunner, checksum, type, create revision, version, lease, key length
 LEASE: Final = Struct(">q")
 TTL: Final = Struct(">q")
 ALARM: Final = Struct(">QB")  # member, alarm
@@ -77,9 +77,10 @@ CURRENT_CREATE_AT: Final = EVENT_ID_BYTES
 CURRENT_VERSION_AT: Final = CURRENT_CREATE_AT + 8
 CURRENT_LEASE_AT: Final = CURRENT_VERSION_AT + 8
 _EVENT_BODY: Final = Struct(">BQQqI")
-_U32: Final = Struct(">I")
-_CHECKED_AT: Final = EVENT_ID_BYTES + _U32.size
-_KEY_BYTES_AT: Final = EVENT_BYTES - _U32.size
+CHECKSUM: Final = Struct(">I")
+EVENT_BODY_AT: Final = EVENT_ID_BYTES + CHECKSUM.size
+_KEY_BYTES: Final = Struct(">I")
+_KEY_BYTES_AT: Final = EVENT_BYTES - _KEY_BYTES.size
 
 PUT: Final = int(EventType.PUT)
 DELETE: Final = int(EventType.DELETE)
@@ -127,7 +128,7 @@ class Meta:
             self.position,
             self.state_hash,
         )
-        return _U32.pack(crc32(body)) + body
+        return CHECKSUM.pack(crc32(body)) + body
 
     @classmethod
     def decode(cls, record: bytes) -> Meta:
@@ -136,16 +137,26 @@ class Meta:
         Raises:
             LayoutError: they are not.
         """
-        body = record[_U32.size :]
-        if len(body) != META.size or _U32.unpack_from(record)[0] != crc32(body):
+        body = record[CHECKSUM.size :]
+        if len(body) != META.size or CHECKSUM.unpack_from(record)[0] != crc32(body):
             raise LayoutError("the meta record does not match its checksum")
         return cls(*META.unpack(body))
 
 
-def encode_event(kind: int, create: int, version: int, lease: int, key: bytes, value: bytes) -> bytes:
-    """One event, without its forerunner: what the state hash counts, and the rest of its record in ``events``."""
-    body = _EVENT_BODY.pack(kind, create, version, lease, len(key)) + key + value
-    return _U32.pack(crc32(body)) + body
+def event_body(kind: int, create: int, version: int, lease: int, key: bytes, value: bytes) -> bytes:
+    """What an event says, whatever was before it."""
+    return _EVENT_BODY.pack(kind, create, version, lease, len(key)) + key + value
+
+
+def event_record(forerunner: bytes, body: bytes, body_crc32: int) -> bytes:
+    """The record of an event in ``events``. Its checksum goes on from the body's, over the forerunner.
+
+    Args:
+        forerunner: an event id.
+        body: by ``event_body``.
+        body_crc32: of the body.
+    """
+    return forerunner + CHECKSUM.pack(crc32(forerunner, body_crc32)) + body
 
 
 def event_kv(event_id: bytes, record: bytes) -> tuple[int, KeyValue]:
@@ -167,7 +178,7 @@ def event_kv(event_id: bytes, record: bytes) -> tuple[int, KeyValue]:
 
 def event_key(record: bytes) -> bytes:
     """The key of an event's record, without a check of anything."""
-    return record[EVENT_BYTES : EVENT_BYTES + _U32.unpack_from(record, _KEY_BYTES_AT)[0]]
+    return record[EVENT_BYTES : EVENT_BYTES + _KEY_BYTES.unpack_from(record, _KEY_BYTES_AT)[0]]
 
 
 def forerunner_of(record: bytes) -> bytes:
@@ -181,12 +192,12 @@ def is_signpost(kind: int, version: int, value_bytes: int) -> bool:
 
 
 def event_is_whole(record: bytes) -> bool:
-    """Whether the record is what was written, by its checksum and its lengths; its forerunner is no part of that."""
+    """Whether the record is what was written: its checksum and its lengths are right."""
     if len(record) < EVENT_BYTES:
         return False
-    _, checksum, kind, _, _, _, key_bytes = EVENT.unpack_from(record)
+    forerunner, checksum, kind, _, _, _, key_bytes = EVENT.unpack_from(record)
     return bool(
         kind <= DELETE
         and EVENT_BYTES + key_bytes <= len(record)
-        and checksum == crc32(memoryview(record)[_CHECKED_AT:])
+        and checksum == crc32(forerunner, crc32(memoryview(record)[EVENT_BODY_AT:]))
     )

@@ -97,7 +97,7 @@ class Past:
                 return None
             event_id = row[:EVENT_ID_BYTES]
         while event_id >= behind:
-            event_id = forerunner_of(self._event(event_id))
+            event_id = self._before(event_id, self._event(event_id))
         return None if event_id == NO_EVENT else event_id
 
     def scan(self, start: bytes, end: bytes | None, revision: int, keys_only: bool) -> Iterator[KeyValue]:
@@ -152,7 +152,7 @@ class Past:
             record = self._event(event_id)
             if event_id < behind:
                 found.append((event_id, record))
-            event_id = forerunner_of(record)
+            event_id = self._before(event_id, record)
         for event_id, record in reversed(found):
             yield EVENT_ID.unpack(event_id)[0], _change(event_id, record)
 
@@ -193,6 +193,13 @@ class Past:
         if record is None:
             raise DamageError(self._path, 0, f"table events lacks {EVENT_ID.unpack(event_id)}")
         return record
+
+    def _before(self, event_id: bytes, record: bytes) -> bytes:
+        """The forerunner of an event, which is before it: a search has an end whatever the file has become."""
+        forerunner = forerunner_of(record)
+        if forerunner >= event_id:
+            raise DamageError(self._path, 0, f"table events has a wrong forerunner of {EVENT_ID.unpack(event_id)}")
+        return forerunner
 
     def _kv(self, event_id: bytes) -> KeyValue:
         return event_kv(event_id, self._event(event_id))[1]

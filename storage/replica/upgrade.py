@@ -13,7 +13,7 @@ from typing import Final
 import lmdb
 
 from .errors import LayoutError
-from .layout import DELETE, EVENT_ID, EVENT_ID_BYTES, NO_EVENT, event_kv, is_signpost
+from .layout import CHECKSUM, DELETE, EVENT_ID, EVENT_ID_BYTES, NO_EVENT, event_kv, event_record, is_signpost
 
 HISTORY: Final = b"history"
 
@@ -29,7 +29,7 @@ def give_forerunners(
     Args:
         transaction: a write transaction.
         history: of format 1.
-        events: of format 1: records without their forerunners.
+        events: of format 1: records without their forerunners, with the body's CRC-32 as it is.
         signposts: empty.
 
     Raises:
@@ -47,7 +47,9 @@ def give_forerunners(
         makes_its_key = kind != DELETE and kv[4] == 1
         if not makes_its_key and forerunner == NO_EVENT:
             forerunner = COMPACTED
-        transaction.put(event_id, (NO_EVENT if makes_its_key else forerunner) + event, db=events)
+        (body_crc32,) = CHECKSUM.unpack_from(event)
+        record = event_record(NO_EVENT if makes_its_key else forerunner, event[CHECKSUM.size :], body_crc32)
+        transaction.put(event_id, record, db=events)
         if is_signpost(kind, kv[4], len(kv[1])):
             transaction.put(stored, event_id, db=signposts)
         forerunner = NO_EVENT if kind == DELETE else event_id

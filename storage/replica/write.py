@@ -9,6 +9,7 @@ from pathlib import Path
 from struct import Struct
 from types import TracebackType
 from typing import Final, Literal
+from zlib import crc32
 
 import lmdb
 
@@ -18,6 +19,7 @@ from oarlock.wire.operations import Event, KeyValue
 from .keys import LMDB_KEY_BYTES, SHORT_BYTES, stored_key
 from .layout import (
     ALARM,
+    CHECKSUM,
     CURRENT,
     DELETE,
     EVENT_BYTES,
@@ -30,7 +32,8 @@ from .layout import (
     SIGNPOST_VERSIONS,
     TTL,
     Meta,
-    encode_event,
+    event_body,
+    event_record,
 )
 from .read import ReadView
 from .tables import META_KEY, Tables
@@ -183,15 +186,12 @@ class WriteView(ReadView):
                 (key, self._value(key, row, mod), create, mod, version, old_lease) if self.with_previous else None
             )
             version += 1
-        event_id = _pack_event_id(revision, sub)
-        event = encode_event(PUT, create, version, lease, key, value)
-        self._append(event_id, forerunner + event, True, True, True)
+        event_id = self._add_event(forerunner, event_body(PUT, create, version, lease, key, value))
         self._write(stored, _pack_current(revision, sub, create, version, lease), True, True, False, self._current)
         if version % SIGNPOST_VERSIONS == 0 or len(value) > MAX_PASSED_BYTES:  # as is_signpost says
             self._write(stored, event_id, True, True, False, self._signposts)
         if lease != old_lease:
             self._move(stored, old_lease, lease)
-        self._effects += (_pack_effect(_EVENT, len(event), revision, sub), event)
         self.changes.append((PUT, (key, value, create, revision, version, lease), previous))
         self._sub = sub + 1
         return previous
@@ -208,18 +208,24 @@ class WriteView(ReadView):
             return None
         mod, _, create, version, lease = _unpack_current(row)
         previous = key, self._value(key, row, mod), create, mod, version, lease
-        revision, sub = self.revision + 1, self._sub
-        event_id = _pack_event_id(revision, sub)
-        event = encode_event(DELETE, 0, 0, 0, key, b"")
-        self._append(event_id, row[:EVENT_ID_BYTES] + event, True, True, True)
+        event_id = self._add_event(row[:EVENT_ID_BYTES], event_body(DELETE, 0, 0, 0, key, b""))
         self.transaction.delete(stored, b"", self._current)
         self._write(stored, event_id, True, True, False, self._signposts)
         if lease:
             self._move(stored, lease, 0)
-        self._effects += (_pack_effect(_EVENT, len(event), revision, sub), event)
-        self.changes.append((DELETE, (key, b"", 0, revision, 0, 0), previous))
-        self._sub = sub + 1
+        self.changes.append((DELETE, (key, b"", 0, self.revision + 1, 0, 0), previous))
+        self._sub += 1
         return previous
+
+    def _add_event(self, forerunner: bytes, body: bytes) -> bytes:
+        """Adds the next event to its table and to the effects of the entry; returns its id."""
+        revision, sub = self.revision + 1, self._sub
+        event_id = _pack_event_id(revision, sub)
+        body_crc32 = crc32(body)
+        self._append(event_id, event_record(forerunner, body, body_crc32), True, True, True)
+        effect = _pack_effect(_EVENT, CHECKSUM.size + len(body), revision, sub)
+        self._effects += (effect, CHECKSUM.pack(body_crc32), body)
+        return event_id
 
     def finish_operation(self) -> int:
         """Ends an operation: if it changed a key, the revision grows by one.

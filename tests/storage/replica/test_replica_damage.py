@@ -3,14 +3,23 @@ from __future__ import annotations
 import random
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from zlib import crc32
 
 import lmdb
 import pytest
-from replica_cases import AMPLE_MAP, BOOT, SMALL_MAP, delete, entry, open_replica, put, scrub
+from replica_cases import AMPLE_MAP, BOOT, SMALL_MAP, compact, delete, entry, open_replica, put, scrub
 
 from oarlock.storage.replica import Replica, ReplicaFailedError, ReplicaUntrustedError, Scrubber
-from oarlock.storage.replica.layout import EVENT_ID, NO_EVENT, SIGNPOST_VERSIONS
+from oarlock.storage.replica.layout import (
+    EVENT_BODY_AT,
+    EVENT_ID,
+    EVENT_ID_BYTES,
+    NO_EVENT,
+    SIGNPOST_VERSIONS,
+    event_record,
+)
 from oarlock.storage.replica.pages import check_pages
 from oarlock.wire.errors import DamageError
 
@@ -261,12 +270,32 @@ def test_a_scrub_finds_a_forerunner_that_is_wrong(tmp_path: Path, forerunner: by
     put(replica, b"b")
     put(replica, b"a")
     put(replica, b"a")
-    with replica.write() as view:
-        newest, record = list(view.transaction.cursor(view.tables.events))[-1]
-        view.transaction.put(newest, forerunner + record[len(NO_EVENT) :], db=view.tables.events)
-    with pytest.raises(DamageError, match="the event 5.0 has the forerunner" if forerunner < newest else r"5\.0"):
+    _with_the_newest_event(replica, lambda r: event_record(forerunner, r[EVENT_BODY_AT:], crc32(r[EVENT_BODY_AT:])))
+    with pytest.raises(DamageError, match=r"the event 5\.0 has the forerunner"):
         scrub(replica)
     replica.close()
+
+
+def test_a_forerunner_that_is_wrong_ends_a_search_and_a_compaction(replica: Replica) -> None:
+    put(replica, b"a")
+    put(replica, b"a")
+    good = _with_the_newest_event(replica, lambda record: EVENT_ID.pack(3, 0) + record[EVENT_ID_BYTES:])
+    with replica.read() as view:
+        with pytest.raises(DamageError, match="wrong forerunner"):
+            view.get(b"a", 2)
+        with pytest.raises(DamageError, match="wrong forerunner"):
+            list(view.history(b"a", b"a\0", 2, 3))
+    with pytest.raises(DamageError, match="checksum"):
+        compact(replica, 3)
+    _with_the_newest_event(replica, lambda _: good)
+
+
+def _with_the_newest_event(replica: Replica, change: Callable[[bytes], bytes]) -> bytes:
+    """Changes the record of the newest event behind the replica's back; returns what it was."""
+    with replica.write() as view:
+        newest, record = list(view.transaction.cursor(view.tables.events))[-1]
+        view.transaction.put(newest, change(record), db=view.tables.events)
+    return record
 
 
 @pytest.mark.parametrize("versions", [SIGNPOST_VERSIONS - 1, SIGNPOST_VERSIONS, SIGNPOST_VERSIONS + 1])

@@ -6,6 +6,7 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from random import Random
+from zlib import crc32
 
 import lmdb
 import pytest
@@ -13,7 +14,7 @@ from replica_cases import AMPLE_MAP, compact, delete, entry, open_replica, put, 
 
 from oarlock.storage.replica import Replica
 from oarlock.storage.replica.keys import stored_key
-from oarlock.storage.replica.layout import DELETE, EVENT_ID_BYTES, event_kv
+from oarlock.storage.replica.layout import CHECKSUM, DELETE, EVENT_BODY_AT, event_kv
 from oarlock.storage.replica.past import Change
 from oarlock.wire.errors import DamageError
 from oarlock.wire.operations import KeyValue
@@ -42,7 +43,8 @@ def _as_format_1(directory: Path) -> None:
             for event_id, record in list(transaction.cursor(tables["events"])):
                 kind, kv = event_kv(event_id, record)
                 stored = stored_key(kv[0])
-                transaction.put(event_id, record[EVENT_ID_BYTES:], db=tables["events"])
+                body = record[EVENT_BODY_AT:]
+                transaction.put(event_id, CHECKSUM.pack(crc32(body)) + body, db=tables["events"])
                 transaction.put(stored, event_id + (b"\1" if kind == DELETE else b"\0"), db=history)
             transaction.drop(signposts)
             transaction.put(b"format", b"oarlock replica 1", db=tables["meta"])
