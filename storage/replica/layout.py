@@ -8,7 +8,7 @@ table          key                                         value
                                                            lease, key length, key, value
 ``signposts``  stored key (with duplicates)                revision, sub: of the key's tombstones, and of each of its
                                                            puts with a value above 4 KiB, or a version that is a
-                                                           multiple of 16
+                                                           multiple of 8
 ``leases``     lease                                       granted TTL in seconds
 ``lease_keys`` lease (with duplicates)                     stored key
 ``long_keys``  stored key of a long key                    the whole key
@@ -26,7 +26,7 @@ All integers are big-endian, so that byte order is numeric order: events lie in 
 
 The *forerunner* of an event is the event of the same key before it, in the same life of the key: of a put that made the
 key it is ``NO_EVENT``. So the past of a key is a chain, found from its end, which is in ``current``, or from any
-signpost on it: a step back is one event, and to any revision it takes sixteen at most. A table with a line for every
+signpost on it: a step back is one event, and to any revision it takes eight at most. A table with a line for every
 event would find it at once; but in it each put of a key among many touches a page of its own, and it made up a third
 of a put's cost, and more the longer the history (``past`` has a worked example of the search).
 
@@ -87,8 +87,8 @@ DELETE: Final = int(EventType.DELETE)
 NO_EVENT: Final = bytes(EVENT_ID_BYTES)
 """Before every event: the forerunner of a put that made its key."""
 
-SIGNPOST_VERSIONS: Final = 16
-"""Every so many versions a key has a signpost: a sixteenth of what all would cost, for searches of eight steps on
+SIGNPOST_VERSIONS: Final = 8
+"""Every so many versions a key has a signpost: an eighth of what all would cost, for searches of four steps on
 average."""
 
 MAX_PASSED_BYTES: Final = 4096

@@ -2,7 +2,7 @@
 
 The newest event of a key at or below revision R is found backwards, from the first signpost above R, or, where there is
 none, from the key's record in ``current``: from forerunner to forerunner until one is at or below R. A worked example,
-with a signpost at every fourth version in place of every sixteenth (``x`` is a tombstone, ``*`` a signpost)::
+with a signpost at every fourth version in place of every eighth (``x`` is a tombstone, ``*`` a signpost)::
 
     revision    3    5    7    8*   9    12x*   15   16
     version     1    2    3    4    5           1    2
@@ -130,7 +130,7 @@ class Past:
             yield EVENT_ID.unpack(event_id)[0], _change(event_id, record) if wanted else None
 
     def changes_of_key(self, key: bytes, first_revision: int, last_revision: int) -> Iterator[tuple[int, Change]]:
-        """As ``changes``, of one key, from signpost to signpost: never more than sixteen events at once."""
+        """As ``changes``, of one key, from signpost to signpost: never more than eight events at once."""
         stored = stored_key(key)
         begin, behind = EVENT_ID.pack(max(first_revision, 1), 0), EVENT_ID.pack(last_revision + 1, 0)
         signposts = self._signposts()
