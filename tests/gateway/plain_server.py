@@ -12,6 +12,8 @@ from oarlock.gateway.http2.events import DataReceived, Event, HeadersReceived, T
 
 HEADERS = ((b":status", b"200"), (b"content-type", b"text/plain"))
 BODY = b"hello"
+LINGER_S = 5.0
+"""How long a client may go on sending when the connection is over."""
 
 
 def answer(connection: Connection, event: Event) -> None:
@@ -26,6 +28,11 @@ def answer(connection: Connection, event: Event) -> None:
 
 
 class PlainProtocol(asyncio.Protocol):
+    """Ends a connection with what it has written, and reads on until the client ends it too: to close a socket on which
+    something more arrives would reset it, and the client might not see how it was ended."""
+
+    is_ending = False
+
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)
         self.transport = transport
@@ -33,6 +40,8 @@ class PlainProtocol(asyncio.Protocol):
         self.flush()
 
     def data_received(self, data: bytes) -> None:
+        if self.is_ending:
+            return
         now_s = time.monotonic()
         for event in self.connection.receive(data, now_s):
             answer(self.connection, event)
@@ -41,8 +50,10 @@ class PlainProtocol(asyncio.Protocol):
     def flush(self) -> None:
         while output := self.connection.take_output():
             self.transport.write(output)
-        if self.connection.is_over:
-            self.transport.close()
+        if self.connection.is_over and not self.is_ending:
+            self.is_ending = True
+            self.transport.write_eof()
+            asyncio.get_running_loop().call_later(LINGER_S, self.transport.close)
 
     def connection_lost(self, error: Exception | None) -> None:
         self.connection.lost()
