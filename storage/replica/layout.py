@@ -27,8 +27,8 @@ All integers are big-endian, so that byte order is numeric order: events lie in 
 The *forerunner* of an event is the event of the same key before it, in the same life of the key: of a put that made the
 key it is ``NO_EVENT``. So the past of a key is a chain, found from its end, which is in ``current``, or from any
 signpost on it: a step back is one event, and to any revision it takes eight at most. A table with a line for every
-event would find it at once; but in it each put of a key among many touches a page of its own, and it made up a third
-of a put's cost, and more the longer the history (``past`` has a worked example of the search).
+event would find it at once; but in it each put of a key among many touches a page of its own: a fifth of what a put
+cost the servers, and a third where the history was long (``past`` has a worked example of the search).
 
 Invariants (the scrubber checks them):
 1. A key is in ``current`` if and only if its newest event is a put; the record is that event's.

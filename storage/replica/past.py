@@ -89,13 +89,7 @@ class Past:
         Returns:
             The event's id, None if the key was not there.
         """
-        if signposts.set_range_dup(stored, behind):
-            event_id = signposts.value()
-        else:
-            row = self._transaction.get(stored, None, self._tables.current)
-            if row is None:
-                return None
-            event_id = row[:EVENT_ID_BYTES]
+        event_id = signposts.value() if signposts.set_range_dup(stored, behind) else self._present_event(stored)
         while event_id >= behind:
             event_id = self._before(event_id, self._event(event_id))
         return None if event_id == NO_EVENT else event_id
@@ -140,9 +134,7 @@ class Past:
             yield from self._chain(begin, signpost, behind)
             begin = signpost + b"\0"
             found = signposts.next_dup()
-        row = self._transaction.get(stored, None, self._tables.current)
-        if row is not None:
-            yield from self._chain(begin, row[:EVENT_ID_BYTES], behind)
+        yield from self._chain(begin, self._present_event(stored), behind)
 
     def _chain(self, begin: bytes, newest: bytes, behind: bytes) -> Iterator[tuple[int, Change]]:
         """The changes of a key from ``begin`` on up to and with ``newest``, but none from ``behind`` on."""
@@ -187,6 +179,11 @@ class Past:
             event_id = self.newest(signposts, stored, behind)
             if event_id is not None:
                 yield stored, event_id
+
+    def _present_event(self, stored: bytes) -> bytes:
+        """The event that the key is of at present, ``NO_EVENT`` if it is not there."""
+        row = self._transaction.get(stored, None, self._tables.current)
+        return NO_EVENT if row is None else row[:EVENT_ID_BYTES]
 
     def _event(self, event_id: bytes) -> bytes:
         record = self._transaction.get(event_id, None, self._tables.events)

@@ -26,14 +26,13 @@ from .layout import (
     EVENT_ID,
     EVENT_ID_BYTES,
     LEASE,
-    MAX_PASSED_BYTES,
     NO_EVENT,
     PUT,
-    SIGNPOST_VERSIONS,
     TTL,
     Meta,
     event_body,
     event_record,
+    is_signpost,
 )
 from .read import ReadView
 from .tables import META_KEY, Tables
@@ -188,7 +187,7 @@ class WriteView(ReadView):
             version += 1
         event_id = self._add_event(forerunner, event_body(PUT, create, version, lease, key, value))
         self._write(stored, _pack_current(revision, sub, create, version, lease), True, True, False, self._current)
-        if version % SIGNPOST_VERSIONS == 0 or len(value) > MAX_PASSED_BYTES:  # as is_signpost says
+        if is_signpost(PUT, version, len(value)):
             self._write(stored, event_id, True, True, False, self._signposts)
         if lease != old_lease:
             self._move(stored, old_lease, lease)
